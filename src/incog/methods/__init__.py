@@ -1,0 +1,1 @@
+"""All methods, by name."""
