@@ -1,1 +1,31 @@
 """All methods, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from incog.methods.base import Method
+from incog.methods.obscure import Blackout, Blur, Darken, Fill, LowResolution, Pixelate
+from incog.methods.parameters import parse, unknown
+
+METHODS: dict[str, type[Method]] = {
+    "fill": Fill,
+    "blackout": Blackout,
+    "pixelate": Pixelate,
+    "blur": Blur,
+    "low-resolution": LowResolution,
+    "darken": Darken,
+}
+
+DEFAULT = "fill"
+"""The method that is used when none is named, and for faces that another method finds unfit."""
+
+
+def make(name: str, settings: Mapping[str, str]) -> Method:
+    """Return the method ``name`` with the parameters that ``settings`` holds as text, else with defaults.
+
+    Raises UsageError for unknown names, with the nearest one as hint, and for wrong values.
+    """
+    if name not in METHODS:
+        raise unknown("the method", f"one of {', '.join(METHODS)}", name, METHODS)
+    return parse(METHODS[name], settings)
