@@ -20,10 +20,11 @@ from pathlib import Path
 
 import av
 import cv2
-import heads
 import numpy as np
 import numpy.typing as npt
 import skimage.data
+
+import heads
 from truth import BINS, HULL_POINTS, OUTLINE_POINTS, Floats, Truth, bin_labels, size_bin, visible_hulls
 
 Picture = npt.NDArray[np.uint8]
@@ -43,11 +44,23 @@ HAZARDS = (
     "light",
     "short",
 )
-SHAPES = ((640, 360, 20, 40), (1280, 720, 12, 36), (1920, 1080, 10, 30), (1280, 720, 30, 60), (640, 360, 10, 60))
+SHAPES = (
+    (640, 360, 20, 40),
+    (1280, 720, 12, 36),
+    (1920, 1080, 10, 30),
+    (1280, 720, 30, 60),
+    (640, 360, 10, 60),
+)
 """Width, height, frames per second and frames of the five clips that each hazard has: 2 to 6 s."""
 CROWDS = ((1280, 720, 15, 30, 12), (1920, 1080, 10, 30, 25), (1280, 720, 10, 40, 8), (640, 360, 12, 36, 6))
 """The same and the number of faces of the clips with a crowd."""
-EMPTY = (("people", 12, 58), ("people", 84, 150), ("people", 560, 660), ("people", 960, 1150), ("cars", 0, 377))
+EMPTY = (
+    ("people", 12, 58),
+    ("people", 84, 150),
+    ("people", 560, 660),
+    ("people", 960, 1150),
+    ("cars", 0, 377),
+)
 """Parts of the films in which no face can be seen: an empty room, people from behind, cars from above."""
 PHOTOS = (
     "coffee",
@@ -393,7 +406,9 @@ def _settle(
     kept = sweep + inner
     for _ in range(150):
         low, high = -kept[:2], np.array([width, height]) - kept[2:]
-        shift = np.where(high > low, rng.uniform(np.minimum(low, high), np.maximum(low, high)), (low + high) / 2)
+        shift = np.where(
+            high > low, rng.uniform(np.minimum(low, high), np.maximum(low, high)), (low + high) / 2
+        )
         moved = sweep + np.tile(shift, 2)
         overlap = sum(
             np.clip(np.minimum(moved[2:], other[2:]) - np.maximum(moved[:2], other[:2]), 0, None).prod()
@@ -491,9 +506,7 @@ def _scene(
             for shot in rng.choice(3, size=2, replace=False):
                 settled = _settle(rng, poses, taken[shot], width, height)
                 inside = range(limits[shot], limits[shot + 1])
-                scene.actors.append(
-                    Actor(head, [p if i in inside else None for i, p in enumerate(settled)])
-                )
+                scene.actors.append(Actor(head, [p if i in inside else None for i, p in enumerate(settled)]))
         elif hazard == "short":
             begin = 0
             while begin < frames - 3:
@@ -518,7 +531,9 @@ def _scene(
         share = np.arange(frames) / frames
         kind = take % 3
         scene.gain = (
-            0.35 + 0.65 * np.abs(np.sin(np.pi * (share * 1.5 + rng.uniform()))) if kind == 0 else np.ones(frames)
+            0.35 + 0.65 * np.abs(np.sin(np.pi * (share * 1.5 + rng.uniform())))
+            if kind == 0
+            else np.ones(frames)
         )
         if kind == 1:
             scene.gain = np.where(share < 0.5, 0.45, 1.25)

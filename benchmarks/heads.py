@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+
 from truth import HULL_POINTS, OUTLINE_POINTS, Floats, raster, resample
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared"
@@ -133,9 +134,7 @@ def _ellipse(shape: tuple[int, ...], centre: Floats, axes: Floats) -> npt.NDArra
     return mask
 
 
-def _cut_out(
-    picture: npt.NDArray[np.uint8], hull: Floats, box: Floats, plain: bool
-) -> npt.NDArray[np.uint8]:
+def _cut_out(picture: npt.NDArray[np.uint8], hull: Floats, box: Floats, plain: bool) -> npt.NDArray[np.uint8]:
     """Return the alpha (H, W) of head and hair: GrabCut inside an ellipse around the head, feathered.
 
     plain: the picture has a studio background, so the ellipse may be generous.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -142,7 +143,7 @@ def size_bin(size: float) -> str:
 
 def bin_labels() -> list[str]:
     """Return the labels of the size bins, smallest first."""
-    return [f"{low:g}-{high:g}" for low, high in zip(BINS[:-1], BINS[1:], strict=True)]
+    return [f"{low:g}-{high:g}" for low, high in pairwise(BINS)]
 
 
 def wilson(events: int, trials: int, z: float = 1.959964) -> tuple[float, float]:
