@@ -1,0 +1,176 @@
+"""Which container a video file is, told from its first bytes, and whether the file is as long as it says."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+from incog.errors import InputError
+
+Name = Literal["mp4", "mov", "mkv", "webm", "avi"]
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A video container that incog reads and writes.
+
+    demuxer, muxer: libav's names. faststart: the index stands before the samples (mp4 and mov), for playing while loading.
+    """
+
+    name: Name
+    demuxer: str
+    muxer: str
+    faststart: bool = False
+
+    @property
+    def suffix(self) -> str:
+        return f".{self.name}"
+
+
+_PICTURES = {b"heic", b"heix", b"heim", b"heis", b"mif1", b"avif"}
+_BOXES = {b"ftyp", b"moov", b"mdat", b"moof", b"free", b"skip", b"wide", b"pnot", b"uuid", b"sidx", b"styp"}
+_PRINTABLE = set(string.printable.encode()) | {0xA9}
+_EBML, _DOCTYPE, _SEGMENT, _CLUSTER = 0x1A45DFA3, 0x4282, 0x18538067, 0x1F43B675
+
+
+def identify(path: Path) -> Container:
+    """Return the container of the file at ``path``, from its content and never from its name.
+
+    Raises InputError when the file cannot be read, is none of mp4, mov, mkv, webm and avi, or ends before the
+    end that its own header gives.
+    """
+    try:
+        with path.open("rb") as file:
+            end = file.seek(0, 2)
+            file.seek(0)
+            head = file.read(16)
+            if not head:
+                raise InputError("the file is empty")
+            if head[4:8] in _BOXES:
+                return _identify_boxes(file, end, head)
+            if head[:4] == _EBML.to_bytes(4, "big"):
+                return _identify_ebml(file, end)
+            if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
+                return _identify_riff(file, end)
+    except OSError as error:
+        raise InputError(f"the file cannot be read: {error.strerror or error}") from error
+    raise InputError("the file is not a video that incog reads (mp4, mov, mkv, webm or avi)")
+
+
+def _cut(promised: int, end: int) -> InputError:
+    return InputError(
+        f"the video is cut off: its header promises {promised} bytes, the file has {end}",
+        hint="copy the file again from where it came from",
+    )
+
+
+def _boxes(file: BinaryIO, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """Yield (type, start, stop) of the top-level boxes; stop may lie beyond the end."""
+    start = 0
+    while start + 8 <= end:
+        file.seek(start)
+        header = file.read(16)
+        size, kind = int.from_bytes(header[:4], "big"), header[4:8]
+        if size == 1:
+            size = int.from_bytes(header[8:16], "big")
+        stop = start + size if size else end
+        if stop < start + 8 or not set(kind) <= _PRINTABLE:
+            return
+        yield kind, start, stop
+        start = stop
+
+
+def _identify_boxes(file: BinaryIO, end: int, head: bytes) -> Container:
+    brand = head[8:12] if head[4:8] == b"ftyp" else b"qt  "
+    if brand in _PICTURES:
+        raise InputError("the file is a photo, not a video")
+    order = []
+    for kind, _, stop in _boxes(file, end):
+        # Cameras append trailers of their own: only a box of the standard counts as a promise.
+        if stop > end and kind in _BOXES:
+            raise _cut(stop, end)
+        order.append(kind)
+    if b"moov" not in order:
+        raise InputError(
+            "the video has no index (its moov box is missing): the recording or the copy was cut off",
+            hint="copy the file again, or repair it with a tool for that",
+        )
+    faststart = b"mdat" not in order or order.index(b"moov") < order.index(b"mdat")
+    if brand == b"qt  ":
+        return Container("mov", "mov", "mov", faststart)
+    return Container("mp4", "mov", "mp4", faststart)
+
+
+def _element(file: BinaryIO) -> tuple[int, int | None] | None:
+    """Read the identifier and the size of an EBML element; None as size when it is unknown, None at the end."""
+    first = file.read(1)
+    if not first or not first[0]:
+        return None
+    width = 9 - first[0].bit_length()
+    identifier = int.from_bytes(first + file.read(width - 1), "big")
+    first = file.read(1)
+    if not first or not first[0]:
+        return None
+    width = 9 - first[0].bit_length()
+    mask = (1 << (7 * width)) - 1
+    size = int.from_bytes(first + file.read(width - 1), "big") & mask
+    return identifier, None if size == mask else size
+
+
+def _identify_ebml(file: BinaryIO, end: int) -> Container:
+    file.seek(0)
+    header = _element(file)
+    if header is None or header[1] is None or header[1] > 4096:
+        raise InputError("the file starts like a Matroska video, but its header is damaged")
+    stop = file.tell() + header[1]
+    doctype = b""
+    while file.tell() < stop:
+        child = _element(file)
+        if child is None or child[1] is None:
+            break
+        value = file.read(min(child[1], 64))
+        if child[0] == _DOCTYPE:
+            doctype = value.rstrip(b"\0")
+    if doctype not in (b"webm", b"matroska"):
+        raise InputError("the file starts like a Matroska video, but says that it is something else")
+    file.seek(stop)
+    segment = _element(file)
+    if segment is None or segment[0] != _SEGMENT:
+        raise InputError("the video is cut off: nothing follows its header")
+    if segment[1] is not None:
+        if file.tell() + segment[1] > end:
+            raise _cut(file.tell() + segment[1], end)
+    else:
+        _walk_clusters(file, end)
+    if doctype == b"webm":
+        return Container("webm", "matroska", "webm")
+    return Container("mkv", "matroska", "matroska")
+
+
+def _walk_clusters(file: BinaryIO, end: int) -> None:
+    """Check the lengths inside a segment whose own length was never filled in (live recordings)."""
+    while (child := _element(file)) is not None and child[1] is not None:
+        stop = file.tell() + child[1]
+        if stop > end:
+            raise _cut(stop, end)
+        file.seek(stop)
+
+
+def _identify_riff(file: BinaryIO, end: int) -> Container:
+    start = 0
+    while start + 12 <= end:
+        file.seek(start)
+        header = file.read(12)
+        if header[:4] != b"RIFF":
+            break
+        size = int.from_bytes(header[4:8], "little")
+        # Recorders that lost power leave the length empty.
+        if size in (0, 0xFFFFFFFF):
+            break
+        if start + 8 + size > end:
+            raise _cut(start + 8 + size, end)
+        start += 8 + size + size % 2
+    return Container("avi", "avi", "avi")
