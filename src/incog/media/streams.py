@@ -1,7 +1,8 @@
 """What becomes of each stream and tag of a video besides its pictures: copied, dropped, and said so.
 
-Everything that is not known to be harmless is dropped. The pictures of the first real video stream are rebuilt by the
-sink; audio is copied bit for bit; subtitles are copied unless they carry telemetry; the rest stays behind.
+Everything that is not known to be harmless is dropped. The pictures of the first real video stream are
+rebuilt by the sink; audio is copied bit for bit; subtitles are copied unless they carry telemetry; the rest
+stays behind.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from incog.media.video_encoders import supported
 from incog.media.video_files import Container
 
 KEPT_TAGS = ("creation_time", "date", "copyright")
-"""The tags of the file that ``keep_metadata`` carries over; language tags of audio and subtitles always stay."""
+"""The tags that ``keep_metadata`` carries over; language tags of sound and subtitles always stay."""
 
 _TELEMETRY = re.compile(
     r"""
@@ -67,7 +68,7 @@ _ASS_SECTIONS = ("[script info]", "[v4+ styles]", "[v4 styles]", "[events]")
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What is carried over. copied: indices of audio and subtitle streams, in order. decisions: one sentence each."""
+    """What is carried over. copied: indices of audio and subtitle streams. decisions: one sentence each."""
 
     copied: list[int]
     decisions: list[str]
@@ -110,8 +111,8 @@ def select(
 ) -> Selection:
     """Decide what becomes of each stream and of all tags of ``source``.
 
-    chosen: index of the stream whose pictures are rebuilt. telemetry: by index of a subtitle stream, whether its text
-    looks like telemetry (see ``carries_telemetry``).
+    chosen: index of the stream whose pictures are rebuilt. telemetry: by index of a subtitle stream, whether
+    its text looks like telemetry (see ``carries_telemetry``).
     """
     copied: list[int] = []
     decisions: list[str] = []
@@ -138,7 +139,7 @@ def select(
         elif stream.type == "subtitle" and taken:
             copied.append(stream.index)
             decisions.append(
-                f"The subtitle {label} ({stream.codec_context.name}) was copied; what it says was not changed."
+                f"The subtitle {label} ({stream.codec_context.name}) was copied: what it says is unchanged."
             )
         elif stream.type == "subtitle":
             decisions.append(f"The subtitle {label} was dropped: it cannot be copied into {container.name}.")
@@ -156,7 +157,7 @@ def select(
 
 
 def about_tags(source: av.container.InputContainer, keep: bool) -> tuple[dict[str, str], list[str]]:
-    """Return the tags of the file that stay (none unless ``keep``) and a sentence on each group that does not."""
+    """Return the tags of the file that stay, none unless ``keep``, and a sentence on each group that goes."""
     kept = {key: value for key, value in source.metadata.items() if keep and key.lower() in KEPT_TAGS}
     dropped = [key for key in source.metadata if key not in kept]
     for stream in source.streams:

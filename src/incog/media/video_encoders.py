@@ -150,7 +150,7 @@ def _loss(target: Layout, source: Layout) -> tuple[int, ...]:
 
 
 def _pick(codec: str, layout: Layout, width: int, height: int) -> tuple[str, Layout] | None:
-    """Return the pixel format of ``codec`` that keeps most of ``layout`` at this size, None when there is none."""
+    """Return the pixel format of ``codec`` that keeps most of ``layout`` at this size, None without one."""
     best: tuple[tuple[int, ...], str, Layout] | None = None
     names = _formats(codec) or ("yuv420p",)
     for name in names:
@@ -179,9 +179,9 @@ def choose(
 ) -> Choice:
     """Return how pictures of ``layout`` and ``size`` (width, height) are encoded for ``container``.
 
-    source_codec: the codec that the source was in. transfer: its transfer characteristic, H.273 number. codec,
-    quality: see ``OutputOptions``. Raises UsageError for a codec that is unknown, that the container does not take or
-    that cannot hold the pictures, and for a quality outside 1..100.
+    source_codec: the codec that the source was in. transfer: its transfer characteristic, H.273 number.
+    codec, quality: see ``OutputOptions``. Raises UsageError for a codec that is unknown, that the container
+    does not take or that cannot hold the pictures, and for a quality outside 1..100.
     """
     if quality is not None and not 1 <= quality <= 100:
         raise must_be("quality", "a whole number from 1 to 100", quality)
@@ -222,8 +222,8 @@ def _settle(codec: str, pix_fmt: str, target: Layout, source: Layout, quality: i
         options["profile"] = "4444" if target.shift_x == 0 else "hq"
     decisions.insert(
         0,
-        f"The pictures were encoded anew with {codec} ({pix_fmt}{level}); nothing that was embedded in the old "
-        "video stream (captions, camera data, encoder settings) survives.",
+        f"The pictures were encoded anew with {codec} ({pix_fmt}{level}); nothing that was embedded in the "
+        "old video stream (captions, camera data, encoder settings) survives.",
     )
     decisions += _changes(target, source)
     return Choice(codec, pix_fmt, options, qscale, decisions)

@@ -17,7 +17,8 @@ Name = Literal["mp4", "mov", "mkv", "webm", "avi"]
 class Container:
     """A video container that incog reads and writes.
 
-    demuxer, muxer: libav's names. faststart: the index stands before the samples (mp4 and mov), for playing while loading.
+    demuxer, muxer: libav's names. faststart: the index stands before the samples (mp4 and mov), for playing
+    while loading.
     """
 
     name: Name
@@ -105,7 +106,7 @@ def _identify_boxes(file: BinaryIO, end: int, head: bytes) -> Container:
 
 
 def _element(file: BinaryIO) -> tuple[int, int | None] | None:
-    """Read the identifier and the size of an EBML element; None as size when it is unknown, None at the end."""
+    """Read identifier and size of an EBML element; the size is None when unknown, all is None at the end."""
     first = file.read(1)
     if not first or not first[0]:
         return None

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import cast
 
 import av
 import cv2
 import numpy as np
+import numpy.typing as npt
 from av.video.reformatter import ColorRange, Colorspace
 
 from incog.types import Array, Layout
@@ -92,7 +94,7 @@ class Turn(Enum):
         return self in (Turn.RIGHT, Turn.LEFT, Turn.TRANSPOSE, Turn.TRANSVERSE)
 
 
-_TURNS = {
+_TURNS: dict[tuple[int, ...], Turn] = {
     (1, 0, 0, 1): Turn.NONE,
     (0, 1, -1, 0): Turn.RIGHT,
     (-1, 0, 0, -1): Turn.HALF,
@@ -105,7 +107,7 @@ _TURNS = {
 
 
 def turn_of(matrix: bytes) -> Turn | None:
-    """Return what a display matrix (nine native int32, row by row) asks for; None when it is no multiple of 90°."""
+    """Return what a display matrix (nine native int32, row by row) asks for; None if no multiple of 90°."""
     a, b, _, c, d = (float(value) for value in np.frombuffer(matrix[:20], dtype=np.int32))
     largest = max(abs(a), abs(b), abs(c), abs(d))
     if not largest:
@@ -114,11 +116,12 @@ def turn_of(matrix: bytes) -> Turn | None:
     return _TURNS.get(signs)
 
 
-def upright(plane: Array, turn: Turn) -> Array:
-    """Return a contiguous, writable copy of ``plane`` (H, W) or (H, W, 3), turned as ``turn`` says."""
+def upright(samples: Array, turn: Turn) -> Array:
+    """Return a contiguous, writable copy of ``samples`` (H, W) or (H, W, 3), turned as ``turn`` says."""
+    if turn is Turn.NONE:
+        return samples.copy()
+    plane = cast(npt.NDArray[np.integer], samples)
     match turn:
-        case Turn.NONE:
-            return plane.copy()
         case Turn.RIGHT:
             return cv2.rotate(plane, cv2.ROTATE_90_CLOCKWISE)
         case Turn.HALF:
@@ -136,7 +139,7 @@ def upright(plane: Array, turn: Turn) -> Array:
 
 
 def layout_of(name: str) -> Layout | None:
-    """Return the layout of a planar or interleaved pixel format that the planes can hold as it is, else None."""
+    """Return the layout of a pixel format that planes can hold as it is, else None."""
     if found := _YUV.fullmatch(name):
         shift_x, shift_y = _SHIFTS[found["chroma"]]
         return Layout(
@@ -183,7 +186,8 @@ def format_for(layout: Layout) -> str:
 
 
 def readable(name: str, turn: Turn) -> str:
-    """Return the pixel format that a picture of format ``name`` is read as: ``name`` itself where planes can hold it.
+    """Return the pixel format that a picture of format ``name`` is read as: ``name`` itself where planes can
+    hold it.
 
     Everything else becomes the nearest planar format of no smaller depth and no coarser chroma.
     """
@@ -211,7 +215,8 @@ def swapped(layout: Layout) -> Layout:
 def _samples(plane: av.video.plane.VideoPlane, dtype: np.dtype[np.generic], per_pixel: int) -> Array:
     """Return a view (H, W * per_pixel) of the samples of a libav plane, without the padding of its lines."""
     line = plane.line_size
-    rows: Array = np.frombuffer(plane, dtype=np.uint8).reshape(plane.height, abs(line))
+    # The stubs of PyAV cannot say that a plane offers its buffer before Python 3.12.
+    rows: Array = np.frombuffer(cast(memoryview, plane), dtype=np.uint8).reshape(plane.height, abs(line))
     samples = rows[:, : plane.width * per_pixel * dtype.itemsize].view(dtype)
     return samples[::-1] if line < 0 else samples
 

@@ -1,31 +1,33 @@
-"""Videos out: pictures encoded anew, sound and harmless subtitles copied bit for bit beside them, tags left behind."""
+"""Videos out: pictures encoded anew, sound and harmless subtitles copied beside them, tags left behind."""
 
 from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, cast
 
 import av
 from av.bitstream import BitStreamFilterContext
 from av.codec.context import Flags as CodecFlags
 from av.container import Flags as ContainerFlags
-from av.container import InputContainer, OutputContainer
 from av.packet import Packet
-from av.stream import Discard, Disposition, Stream
+from av.stream import Disposition, Stream
 
-from incog.errors import IncogError, InputError, OutputError, UsageError, must_be
+from incog.errors import OutputError, UsageError, must_be
 from incog.media import streams
 from incog.media.base import OutputOptions
+from incog.media.video_copy import Copier, find_telemetry, open_streams, writing
 from incog.media.video_encoders import Choice, choose, is_hdr
 from incog.media.video_files import Container
 from incog.media.video_planes import Conversion, format_for, layout_of, write_planes
 from incog.types import Frame, Layout
+
+# Keeps the name and version of libav out of the file. The stubs take a flag for its value.
+_BITEXACT = cast(int, ContainerFlags.bitexact.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +44,10 @@ class Colour:
 class Header:
     """What a sink must know about the pictures of its source.
 
-    width, height, layout, aspect (width to height of a pixel, None when unknown): of the upright picture. time_base: unit
-    of the time stamps. rate: frames per second on average. codec: libav's name of the decoder. field_order: libav's
-    number. mastering, light: HDR metadata as x265 takes it. stream: index in the source.
+    width, height, layout, aspect (width to height of a pixel, None when unknown): of the upright picture.
+    time_base: unit of the time stamps. rate: frames per second on average. codec: libav's name of the
+    decoder. field_order: libav's number. mastering, light: HDR metadata as x265 takes it. stream: index in
+    the source.
     """
 
     width: int
@@ -78,93 +81,8 @@ class Origin(Protocol):
     def notes(self) -> list[str]: ...
 
 
-@contextlib.contextmanager
-def _reading() -> Iterator[None]:
-    try:
-        yield
-    except (av.FFmpegError, OSError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"the streams beside the pictures cannot be read: {reason}") from error
-
-
-@contextlib.contextmanager
-def _writing() -> Iterator[None]:
-    try:
-        yield
-    except (av.FFmpegError, OSError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise OutputError(f"the video cannot be written: {reason}") from error
-
-
-def _demux(path: Path, container: Container) -> InputContainer:
-    with _reading():
-        return av.open(
-            str(path.absolute()),
-            "r",
-            format=container.demuxer,
-            metadata_errors="ignore",
-            options={"protocol_whitelist": "file"},
-        )
-
-
-def _find_telemetry(path: Path, container: Container) -> dict[int, bool]:
-    """Return for each text subtitle stream whether any of its packets looks like telemetry; bitmaps never do."""
-    with _demux(path, container) as opened, _reading():
-        found: dict[int, bool] = {}
-        scanned = []
-        for stream in opened.streams:
-            stream.discard = Discard.all
-            # PyAV gives None for a codec without a decoder, which its stubs do not say.
-            context: object = stream.codec_context if stream.type == "subtitle" else None
-            if stream.type == "subtitle" and context is not None:
-                found[stream.index] = False
-                if not stream.codec_context.codec.bitmap_sub:
-                    stream.discard = Discard.default
-                    scanned.append(stream)
-        if scanned:
-            for packet in opened.demux(scanned):
-                found[packet.stream_index] |= streams.looks_like_telemetry(bytes(packet))
-        return found
-
-
-class _Copier:
-    """Feeds packets of other streams into the output, in order, as far as the pictures have come."""
-
-    def __init__(self, opened: InputContainer, targets: dict[int, Stream], output: OutputContainer) -> None:
-        self._targets = targets
-        self._output = output
-        for stream in opened.streams:
-            stream.discard = Discard.default if stream.index in targets else Discard.all
-        chosen = [stream for stream in opened.streams if stream.index in targets]
-        self._packets: Iterator[Packet[Stream]] = opened.demux(chosen) if chosen else iter(())
-        self._next: Packet[Stream] | None = None
-        self._advance()
-
-    def _advance(self) -> None:
-        with _reading():
-            for packet in self._packets:
-                if packet.is_corrupt:
-                    raise InputError("the sound or the subtitles of the video are damaged or cut off")
-                # The empty packets at the end are for decoders.
-                if packet.dts is not None or packet.pts is not None or packet.size:
-                    self._next = packet
-                    return
-            self._next = None
-
-    def copy(self, until: Fraction | None) -> None:
-        """Write all packets whose time is at most ``until`` seconds; all that are left for None."""
-        while (packet := self._next) is not None:
-            stamp = packet.dts if packet.dts is not None else packet.pts
-            if until is not None and stamp is not None and stamp * packet.time_base > until:
-                return
-            packet.stream = self._targets[packet.stream_index]
-            with _writing():
-                self._output.mux(packet)
-            self._advance()
-
-
 class VideoSink:
-    """Writes a video file; see ``Sink`` for the contract. Memory does not grow with the length of the video."""
+    """Writes a video file; see ``Sink`` for the contract. Memory does not grow with the video's length."""
 
     def __init__(self, origin: Origin, path: Path, options: OutputOptions) -> None:
         self.decisions: list[str] = []
@@ -184,23 +102,16 @@ class VideoSink:
             codec=options.codec,
             quality=options.quality,
         )
-        telemetry = _find_telemetry(origin.path, origin.container)
-        self._input = _demux(origin.path, origin.container)
+        telemetry = find_telemetry(origin.path, origin.container)
+        self._input = open_streams(origin.path, origin.container)
+        # This only prepares: the file is made when the header is written.
+        self._output = av.open(
+            str(path.absolute()), "w", format=self._container.muxer, container_options=self._muxer_options()
+        )
         try:
-            with _writing():
-                self._output = av.open(
-                    str(path.absolute()),
-                    "w",
-                    format=self._container.muxer,
-                    container_options=self._muxer_options(),
-                )
-            try:
-                self._set_up(choice, options, telemetry)
-            except IncogError:
-                self._release()
-                raise
-        except IncogError:
-            self._input.close()
+            self._set_up(choice, options, telemetry)
+        except BaseException:
+            self._release()
             raise
 
     def _muxer_options(self) -> dict[str, str]:
@@ -221,7 +132,7 @@ class VideoSink:
     def _set_up(self, choice: Choice, options: OutputOptions, telemetry: dict[int, bool]) -> None:
         selection = streams.select(self._input, self._container, self._header.stream, telemetry)
         tags, about_tags = streams.about_tags(self._input, options.keep_metadata)
-        self._output.flags |= ContainerFlags.bitexact.value
+        self._output.flags |= _BITEXACT
         self._output.metadata.update(tags)
         targets: dict[int, Stream] = {}
         for stream in self._input.streams:
@@ -231,13 +142,15 @@ class VideoSink:
                 targets[stream.index] = self._add_copy(stream)
         chapters = self._input.chapters()
         if chapters:
-            self._output.set_chapters([{**chapter, "metadata": {}} for chapter in chapters])
+            for chapter in chapters:
+                chapter["metadata"] = {}
+            self._output.set_chapters(chapters)
             about_tags.append("The chapter marks were kept without their titles.")
-        with _writing():
+        with writing():
             self._output.start_encoding()
         self.decisions += [*choice.decisions, *selection.decisions, *about_tags]
         self._note_times(targets)
-        self._copier = _Copier(self._input, targets, self._output)
+        self._copier = Copier(self._input, targets, self._output)
 
     def _add_pictures(self, choice: Choice, options: OutputOptions) -> av.VideoStream:
         header = self._header
@@ -254,7 +167,7 @@ class VideoSink:
             encoder = stream.codec_context
             encoder.pix_fmt = choice.pix_fmt
             # Threads over whole frames: PyAV's default cuts frames into slices, which compresses worse.
-            encoder.thread_type = "AUTO"  # type: ignore[assignment]
+            encoder.thread_type = "AUTO"
             if choice.qscale is not None:
                 encoder.qscale = True
                 encoder.global_quality = choice.qscale * 118
@@ -268,7 +181,8 @@ class VideoSink:
                 encoder.options["bf"] = "0"
             encoder.open()
         except (av.FFmpegError, ValueError) as error:
-            reason = f"the codec {choice.codec} cannot encode this video: {getattr(error, 'strerror', None) or error}"
+            why = getattr(error, "strerror", None) or str(error)
+            reason = f"the codec {choice.codec} cannot encode this video: {why}"
             if options.codec:
                 raise UsageError(reason, hint="leave the codec out to get the container's default") from error
             raise OutputError(reason) from error
@@ -321,7 +235,7 @@ class VideoSink:
             )
 
     def _add_copy(self, stream: Stream) -> Stream:
-        with _writing():
+        with writing():
             target = self._output.add_stream_from_template(stream, opaque=True)
         kept = streams.language(stream)
         target.metadata.clear()
@@ -343,8 +257,8 @@ class VideoSink:
                 and (stream.time_base / target.time_base).denominator != 1
             ):
                 self.decisions.append(
-                    f"The time stamps of stream {stream.index} are rounded to {target.time_base} s, which is all that "
-                    f"{self._container.name} can hold."
+                    f"The time stamps of stream {stream.index} are rounded to {target.time_base} s, which is "
+                    f"all that {self._container.name} can hold."
                 )
         if self._container.name == "avi":
             self.decisions.append(
@@ -354,8 +268,8 @@ class VideoSink:
     def write(self, frame: Frame) -> None:
         """Append a frame; it must have the source's size and layout, and be later than the one before.
 
-        Raises UsageError for a frame that does not fit, OutputError when it cannot be written and InputError when the
-        sound beside it cannot be read.
+        Raises UsageError for a frame that does not fit, OutputError when it cannot be written and InputError
+        when the sound beside it cannot be read.
         """
         header = self._header
         if (frame.width, frame.height, frame.layout) != (header.width, header.height, header.layout):
@@ -365,7 +279,7 @@ class VideoSink:
         pts = round(frame.time / header.time_base)
         if self._held is not None and pts <= self._held[1]:
             raise must_be("the time of a frame", "later than that of the frame before", str(frame.time))
-        with _writing():
+        with writing():
             picture = write_planes(frame.planes, header.layout)
             if self._convert is not None:
                 picture = self._convert(picture)
@@ -377,7 +291,7 @@ class VideoSink:
         self._held = (picture, pts)
 
     def _encode(self, picture: av.VideoFrame | None, duration: int) -> None:
-        with _writing():
+        with writing():
             if picture is not None:
                 picture.duration = duration
             packets = self._encoder.encode(picture)
@@ -387,7 +301,7 @@ class VideoSink:
             stamp = packet.dts if packet.dts is not None else packet.pts
             if stamp is not None:
                 self._copier.copy(stamp * packet.time_base)
-            with _writing():
+            with writing():
                 self._output.mux(packet)
 
     def _filtered(self, packet: Packet[av.VideoStream]) -> list[Packet[Stream]]:
@@ -411,7 +325,7 @@ class VideoSink:
                 self._held = None
             self._encode(None, 0)
             self._copier.copy(None)
-            with _writing():
+            with writing():
                 self._output.close()
         except BaseException:
             self._release()
