@@ -85,7 +85,7 @@ class Secret:
         _within("the Argon2 memory in KiB", memory_kib, 8 * lanes, MAX_MEMORY_KIB)
         if not isinstance(salt, bytes) or not SALT_BYTES <= len(salt) <= 64:
             raise must_be("the salt's length", f"{SALT_BYTES} to 64 bytes", len(salt))
-        # Lone surrogates stand for non-UTF-8 bytes of a command line; a strict encoder's error would quote them.
+        # Lone surrogates are non-UTF-8 bytes of a command line; a strict encoder's error would quote them.
         phrase = unicodedata.normalize("NFC", passphrase).encode("utf-8", "surrogatepass")
         if not 1 <= len(phrase) <= MAX_PASSPHRASE_BYTES:
             raise must_be("the passphrase's length", f"1 to {MAX_PASSPHRASE_BYTES} bytes", len(phrase))

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from incog.methods.base import Method
-from incog.methods.obscure import Blackout, Blur, Darken, Fill, LowResolution, Pixelate
+from incog.methods.fill import Fill
+from incog.methods.noise import DpPixelate, GaussianNoise, ImpulseNoise
+from incog.methods.obscure import Blackout, Blur, Darken, LowResolution, Pixelate
 from incog.methods.parameters import parse, unknown
+from incog.methods.stylise import Cartoon, Edges, Superpixel
 
 METHODS: dict[str, type[Method]] = {
     "fill": Fill,
@@ -14,7 +17,13 @@ METHODS: dict[str, type[Method]] = {
     "pixelate": Pixelate,
     "blur": Blur,
     "low-resolution": LowResolution,
+    "superpixel": Superpixel,
+    "cartoon": Cartoon,
+    "edges": Edges,
     "darken": Darken,
+    "gaussian-noise": GaussianNoise,
+    "impulse-noise": ImpulseNoise,
+    "dp-pixelate": DpPixelate,
 }
 
 DEFAULT = "fill"

@@ -39,7 +39,7 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A parameter as tables show it; type is ``int``, ``float`` or ``colour``, default is as one would type it."""
+    """A parameter as tables show it. type is ``int``, ``float`` or ``colour``, default as one types it."""
 
     name: str
     type: str

@@ -12,6 +12,9 @@ from incog.methods.base import Claim, Rendered
 from incog.methods.parameters import check
 from incog.types import Crops, Floats, Key
 
+LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
+"""Weights of R', G', B' in luma (ITU-R BT.709)."""
+
 CROP_CONDITION = (
     "place, size and tilt of the face still show: the crop and its mask were cut along it beforehand"
 )
@@ -58,3 +61,32 @@ class PerCrop(ABC):
                 new = self.render(crops.pixels[row], mask, face, key, frame)
                 np.copyto(pixels[row], np.clip(new, 0, 1), where=inside[..., None])
         return Rendered(pixels, np.zeros(len(crops), np.bool_))
+
+
+def scope_of(frames: int) -> str:
+    """Return the scope of a claim about the masked pixels of ``frames`` frames."""
+    return "the masked pixels of one picture" if frames == 1 else f"the masked pixels of {frames} frames"
+
+
+def rest_of(frames: int) -> Claim:
+    """Return the warning that goes with every method that covers the face alone."""
+    return Claim(
+        "What lies outside of the mask can still identify the person.",
+        holds=False,
+        scope="the rest of the picture" if frames == 1 else f"the rest of {frames} frames",
+        conditions=(REST_CONDITION,),
+    )
+
+
+def window_of(mask: Floats, margin: int = 0) -> tuple[slice, slice]:
+    """Return the rows and columns where the mask (S, S) is above 0, and ``margin`` pixels around them.
+
+    The mask must be above 0 somewhere.
+    """
+    covered = mask > 0
+    rows, columns = np.flatnonzero(covered.any(1)), np.flatnonzero(covered.any(0))
+    height, width = mask.shape
+    return (
+        slice(max(0, int(rows[0]) - margin), min(height, int(rows[-1]) + 1 + margin)),
+        slice(max(0, int(columns[0]) - margin), min(width, int(columns[-1]) + 1 + margin)),
+    )
