@@ -1,10 +1,12 @@
-"""Seeded test clips with exact ground truth: heads over moving backgrounds, with fixed quotas per hazard and face size.
+"""Seeded test clips with exact ground truth: heads over backgrounds, in fixed quotas of hazard and face size.
 
-``python benchmarks/clips.py --seed 1 --out runs/clips-1`` writes NAME.mp4 and, beside it, NAME.npz (see ``truth.Truth``).
+``python benchmarks/clips.py --seed 1 --out runs/clips-1`` writes NAME.mp4 and, beside it, NAME.npz (see
+``truth.Truth``).
 
-Blacks are lifted: no sample of a generated frame is darker than 40 of 255 before coding, as in footage with some haze.
-So a pixel below 24 after a tool has painted faces black was painted by the tool, and coding noise cannot be mistaken
-for it. Faces come from real people; the clips stay under an ignored folder and are never published.
+Blacks are lifted: no sample of a generated frame is darker than 40 of 255 before coding, as in footage with
+some haze. So a pixel below 24 after a tool has painted faces black was painted by the tool, and coding noise
+cannot be mistaken for it. Faces come from real people; the clips stay under an ignored folder and are never
+published.
 """
 
 from __future__ import annotations
@@ -97,7 +99,7 @@ class Actor:
 
 @dataclass(slots=True)
 class Thing:
-    """An object that passes in front of the faces: a polygon (N, 2) about its centre, a centre per frame, a picture."""
+    """An object that passes in front of faces: polygon (N, 2) about its centre, centre per frame, picture."""
 
     polygon: Floats
     centres: Floats
@@ -166,7 +168,7 @@ def _procedural(rng: np.random.Generator) -> Picture:
 def background(
     rng: np.random.Generator, width: int, height: int, frames: int, moving: bool
 ) -> Callable[[int], Picture]:
-    """Return a function from the frame index to a face-free picture (height, width, 3), panning or zooming if moving."""
+    """Return a function from frame index to face-free picture (height, width, 3); moving: it pans and zooms."""
     kind = str(rng.choice(["film", "photo", "procedural"], p=[0.45, 0.35, 0.2]))
     if kind == "film":
         name, start, stop = EMPTY[int(rng.integers(len(EMPTY)))]
@@ -230,7 +232,7 @@ def place(points: Floats, head: heads.Head, pose: Pose) -> Floats:
 
 
 def paste(canvas: npt.NDArray[np.float32], head: heads.Head, pose: Pose) -> None:
-    """Blend a head into the canvas (H, W, 3); the exact inverse of ``place`` says which pixel comes from where."""
+    """Blend a head into the canvas (H, W, 3); the inverse of ``place`` says which pixel comes from where."""
     height, width = canvas.shape[:2]
     rows, columns = head.levels[0].shape[:2]
     corners = np.array([[0, 0], [columns, 0], [columns, rows], [0, rows]], float)
@@ -335,10 +337,10 @@ def _wave(share: Floats) -> Floats:
     return 4 * np.abs(share - np.floor(share + 0.5)) - 1
 
 
-def _path(
+def movement(
     rng: np.random.Generator, hazard: str, size: float, frames: int, fps: int, width: int, height: int
 ) -> list[Pose | None]:
-    """Return the poses of one head; where it stands is settled by ``_settle``, border crossings here."""
+    """Return the poses of one head; where it stands is settled by ``settle``, border crossings here."""
     time_at = np.arange(frames) / fps
     share = np.arange(frames) / max(1, frames - 1)
     x, y = np.zeros(frames), np.zeros(frames)
@@ -396,10 +398,10 @@ def _extent(poses: list[Pose | None]) -> Floats:
     return np.concatenate([array[:, :2].min(0), array[:, 2:].max(0)])
 
 
-def _settle(
+def settle(
     rng: np.random.Generator, poses: list[Pose | None], taken: list[Floats], width: int, height: int
 ) -> list[Pose | None]:
-    """Move a path to a place in the frame where it meets other heads least; record what it sweeps in ``taken``."""
+    """Move a path to where it meets other heads least; record what it sweeps in ``taken``."""
     sweep = _extent(poses)
     best: tuple[float, Floats] | None = None
     inner = np.array([0.25, 0.3, -0.25, -0.3]) * max(p.size for p in poses if p is not None)
@@ -498,19 +500,19 @@ def _scene(
     for low, high in sorted(fits, reverse=True):
         size = draw_size(rng, low, high, low_side)
         head = heads.choose(rng, size)
-        poses = _path(rng, hazard, size, frames, fps, width, height)
+        poses = movement(rng, hazard, size, frames, fps, width, height)
         if hazard == "border":
             scene.actors.append(Actor(head, poses))
         elif hazard == "cut":
             # A face is in one or two of the three shots and stands elsewhere in each.
             for shot in rng.choice(3, size=2, replace=False):
-                settled = _settle(rng, poses, taken[shot], width, height)
+                settled = settle(rng, poses, taken[shot], width, height)
                 inside = range(limits[shot], limits[shot + 1])
                 scene.actors.append(Actor(head, [p if i in inside else None for i, p in enumerate(settled)]))
         elif hazard == "short":
             begin = 0
             while begin < frames - 3:
-                settled = _settle(rng, poses, taken[0], width, height)
+                settled = settle(rng, poses, taken[0], width, height)
                 taken[0].pop()
                 start = begin + int(rng.integers(0, max(1, fps // 3)))
                 stop = start + int(rng.integers(2, 9))
@@ -522,7 +524,7 @@ def _scene(
                 begin = stop + int(rng.integers(1, 5))
                 head = heads.choose(rng, size)
         else:
-            scene.actors.append(Actor(head, _settle(rng, poses, taken[0], width, height)))
+            scene.actors.append(Actor(head, settle(rng, poses, taken[0], width, height)))
     if hazard == "occlusion":
         scene.things = [_passing(rng, actor, frames) for actor in scene.actors]
     if hazard == "rotation":
@@ -555,8 +557,8 @@ def write(
 ) -> None:
     """Write upright frames as H.264; with ``rotation`` they are stored turned and the file carries the tag.
 
-    rotation: degrees clockwise by which a player turns the picture. audio: a file whose sound is repeated over the
-    length of the clip, as AAC.
+    rotation: degrees clockwise by which a player turns the picture. audio: a file whose sound is repeated
+    over the length of the clip, as AAC.
     """
     with av.open(str(path), "w") as container:
         stream = container.add_stream(
@@ -607,7 +609,7 @@ def read(path: Path) -> Iterator[Picture]:
 
 
 def make(seed: int, folder: Path, only: str | None = None) -> list[Path]:
-    """Write the clips of a seed with their truth, those that are not there yet; return the paths of the clips."""
+    """Write the clips of a seed with their truth, unless they are there; return the paths of the clips."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for scene in scenes(seed):

@@ -1,4 +1,4 @@
-"""What the benchmarks share: the record of commit, machine and versions, and running a tool with its peak memory."""
+"""What the benchmarks share: the record of commit, machine and versions; a tool's time and peak memory."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Heads to put into test clips: cut out with their hair, each with its face hull. Real people: nothing of them is kept.
+"""Heads to put into test clips: cut out with their hair, each with its face hull.
 
-The hull runs from brow to chin and from ear to ear. For the portraits it is the convex hull of hand-placed landmarks;
-elsewhere it is the mean portrait hull carried over by the eyes and the mouth, and fitted to the sides and the chin of
-the face box.
+The people are real: nothing of them is kept. The hull runs from brow to chin and from ear to ear. For the
+portraits it is the convex hull of hand-placed landmarks; elsewhere it is the mean portrait hull carried over
+by the eyes and the mouth, and fitted to the sides and the chin of the face box.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ MOUTH = (87, 93)
 class Head:
     """A cut-out head.
 
-    levels: pictures (H, W, 4) uint8 RGB + alpha, each half the size of the one before. hull (40, 2), outline (48, 2)
-    and box (4,) in pixels of the first level, pixel centres at integers.
+    levels: pictures (H, W, 4) uint8 RGB + alpha, each half the size of the one before. hull (40, 2), outline
+    (48, 2) and box (4,) in pixels of the first level, pixel centres at integers.
     """
 
     levels: tuple[npt.NDArray[np.uint8], ...]
@@ -82,7 +82,7 @@ def portrait_hull(landmarks: Floats) -> Floats:
 
 
 def face_frame(points: Floats) -> Floats:
-    """Return the affine frame (2, 3) of eyes and mouth: columns are eye vector, eyes-to-mouth vector and eye centre.
+    """Return the affine frame (2, 3) of eyes and mouth: eye vector, eyes-to-mouth vector and eye centre.
 
     points: (5, 2): the two eyes, nose tip, the two mouth corners.
     """
@@ -109,9 +109,10 @@ def mean_hull() -> Floats:
 
 
 def hull_from_points(points: Floats, box: Floats, template: Floats) -> Floats:
-    """Return the hull (40, 2) of a face known by 5 points and its box (4,), from a template in the frame of eyes and mouth.
+    """Return the hull (40, 2) of a face known by 5 points and its box (4,), from a template (N, 2).
 
-    The template's sides and chin are stretched to reach the sides and the bottom of the box.
+    The template is in the frame of eyes and mouth. Its sides and chin are stretched to reach the sides and
+    the bottom of the box.
     """
     frame = face_frame(points)
     hull = template @ frame[:, :2].T + frame[:, 2]
@@ -199,7 +200,7 @@ def load(source: str, name: str) -> Head:
 
 @lru_cache(maxsize=4)
 def names(source: str) -> Sequence[str]:
-    """Return the pictures of a set that serve: nearly upright, wholly inside the picture, found with confidence."""
+    """Return the pictures of a set that serve: face nearly upright, wholly inside, found with confidence."""
     if source == "portraits":
         members = set(_archive("portraits").namelist())
         return sorted(

@@ -1,17 +1,17 @@
-"""How many faces of the test clips stay visible: incog, deface, or the truth itself as a check of the measure.
+"""How many faces of the test clips stay visible after incog, deface, or the truth itself as a check.
 
 ``python benchmarks/leaks.py --seed 2 --tool incog deface --out benchmarks/results/leaks.json``
 
-Both tools paint faces black (incog ``--method blackout``, deface ``--replacewith solid``), because coding alters every
-pixel a little and only black can be told from that: the clips hold no dark sample (see clips.py). A pixel is altered
-when its luma is below 24 in the output and was 32 or more before; pixels darker than that before are left out. Hulls
-are neither grown nor shrunk. deface paints its whole box here, although its default mask is the ellipse inside it: the
-figure is kind to it.
+Both tools paint faces black (incog ``--method blackout``, deface ``--replacewith solid``), because coding
+alters every pixel a little and only black can be told from that: the clips hold no dark sample (see
+clips.py). A pixel is altered when its luma is below 24 in the output and was 32 or more before; pixels darker
+than that before are left out. Hulls are neither grown nor shrunk. deface paints its whole box here, although
+its default mask is the ellipse inside it: the figure is kind to it.
 
-A face-frame leaks when less than 99 % of the visible part of its brow-to-chin hull was altered. Frames of one clip are
-correlated, so the bound over face-frames is too narrow; the rate over face appearances (one face in one clip, leaking
-when any of its frames does) stands beside it. A clip that a tool refuses (no output) leaks nothing, but is listed and
-left out of every rate.
+A face-frame leaks when less than 99 % of the visible part of its brow-to-chin hull was altered. Frames of one
+clip are correlated, so the bound over face-frames is too narrow; the rate over face appearances (one face in
+one clip, leaking when any of its frames does) stands beside it. A clip that a tool refuses (no output) leaks
+nothing, but is listed and left out of every rate.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ KNOWN = 32
 SPECK = 9
 """Painted regions of fewer pixels than this are coding noise, not boxes."""
 NEAR = 1.5
-"""A painted region is a false box when it touches no hull, grown by this factor: faces just outside the frame count."""
+"""A painted region is a false box when it touches no hull grown by this factor (a face may be just outside)."""
 
 
 @dataclass(slots=True)
@@ -68,6 +68,7 @@ class Measured:
     painted: int
     hull: int
     false_boxes: list[int]
+    resized: int = 0
 
 
 def luma(picture: Picture) -> Picture:
@@ -96,7 +97,8 @@ def false_regions(mask: Mask, near: Mask) -> list[tuple[int, int, int, int]]:
 def measure(truth: Truth, before: Iterator[Picture], after: Iterator[Picture]) -> Measured:
     """Compare a clip with what a tool made of it, frame by frame; both upright.
 
-    Raises ValueError when a frame of the output has another size than the truth says.
+    Frames that a tool scaled (deface rounds both sides up to multiples of 16) are scaled back, and counted.
+    Raises ValueError when the clip itself is not of the size that the truth says.
     """
     out = Measured(truth.hazard, [], truth.frames, 0, 0, 0, 0, 0, [])
     counted = truth.counted
@@ -107,8 +109,11 @@ def measure(truth: Truth, before: Iterator[Picture], after: Iterator[Picture]) -
         if source is None:
             out.missing -= 1
             continue
-        if result.shape != source.shape or source.shape[:2] != (truth.height, truth.width):
-            raise ValueError(f"frame {index} must be {source.shape[1]}x{source.shape[0]}, got {result.shape}")
+        if source.shape[:2] != (truth.height, truth.width):
+            raise ValueError(f"frame {index} must be {truth.width}x{truth.height}, got {source.shape[1::-1]}")
+        if result.shape != source.shape:
+            out.resized += 1
+            result = cv2.resize(result, (truth.width, truth.height), interpolation=cv2.INTER_LINEAR)
         black, known = painted(source, result)
         here = np.flatnonzero(truth.frame == index)
         faces, near = np.zeros(black.shape, bool), np.zeros(black.shape, bool)
@@ -193,6 +198,7 @@ def summarise(measured: dict[str, Measured]) -> dict[str, Any]:
         "clips": len(measured),
         "frames": total,
         "missing_frames": sum(clip.missing for clip in measured.values()),
+        "resized_frames": sum(clip.resized for clip in measured.values()),
         "face_frames": rate(*frames["all"]),
         "appearances": rate(*appearances["all"]),
         "hazards": {
@@ -241,7 +247,7 @@ def command(tool: str, source: Path, target: Path, threshold: str | None, extra:
 
 
 def dump(folder: Path, path: Path, output: Path, truth: Truth, measured: Measured) -> None:
-    """Write pictures of up to three leaking frames of every face: the original and the result, hulls drawn."""
+    """Write pictures of up to three leaking frames of every face: original and result, hulls drawn."""
     wanted: dict[int, list[Row]] = defaultdict(list)
     seen: dict[int, int] = defaultdict(int)
     for row in measured.rows:
@@ -268,7 +274,7 @@ def dump(folder: Path, path: Path, output: Path, truth: Truth, measured: Measure
 
 
 def pick(paths: list[Path], limit: int | None, only: str | None) -> list[Path]:
-    """Return the clips to run: those whose name holds ``only``, and ``limit`` of them spread over the hazards."""
+    """Return the clips whose name holds ``only``; with a limit, that many, spread over the hazards."""
     chosen = [path for path in paths if not only or only in path.stem]
     if limit is None or limit >= len(chosen):
         return chosen
@@ -307,7 +313,8 @@ def evaluate(
         measured[path.stem] = result
         leaking = sum(row.covered < COVERED for row in result.rows)
         print(
-            f"{path.stem:14} {leaking:4} of {len(result.rows):4} uncovered, {len(result.false_boxes):3} false boxes",
+            f"{path.stem:14} {leaking:4} of {len(result.rows):4} uncovered, "
+            f"{len(result.false_boxes):3} false boxes",
             flush=True,
         )
         if options.dump:
@@ -328,17 +335,20 @@ def report(result: dict[str, Any]) -> str:
     def line(name: str, part: dict[str, Any]) -> str:
         frames, faces = part["face_frames"], part["appearances"]
         return (
-            f"  {name:10} {frames['events']:5} / {frames['trials']:5} = {frames['rate']:7.2%} (95 % bound {frames['high95']:.2%})"
+            f"  {name:10} {frames['events']:5} / {frames['trials']:5} = {frames['rate']:7.2%} "
+            f"(95 % bound {frames['high95']:.2%})"
             f"   appearances {faces['events']:4} / {faces['trials']:4} (bound {faces['high95']:.2%})"
         )
 
     lines = [
-        f"{result['tool']} threshold {result['threshold']}: {result['clips']} clips, {result['frames']} frames, "
+        f"{result['tool']} threshold {result['threshold']}: {result['clips']} clips, "
+        f"{result['frames']} frames, "
         f"{len(result['refused'])} refused, {result['missing_frames']} frames missing",
         line("all", result),
         *(line(name, part) for name, part in result["sizes"].items()),
         *(line(name, part) for name, part in result["hazards"].items()),
-        f"  masked outside faces {result['masked_outside_faces']:.3%} of the area, {result['masked_to_hull_area']} x hull area,"
+        f"  masked outside faces {result['masked_outside_faces']:.3%} of the area, "
+        f"{result['masked_to_hull_area']} x hull area,"
         f" false boxes {result['false_boxes']} ({result['false_boxes_per_frame']:.4f} a frame)",
     ]
     return "\n".join(lines)

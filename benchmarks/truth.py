@@ -1,4 +1,4 @@
-"""Ground truth of faces in clips: hull polygons, what is visible of them, coverage, and bounds on rates. Pure functions."""
+"""Ground truth of faces in clips: hulls, what is visible of them, and bounds on rates. Pure functions."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ VISIBLE = 0.40
 class Truth:
     """Where every face of a clip is, in pixels of the upright frame (pixel centres at integers).
 
-    One row per thing per frame, ordered by frame and, within a frame, from the back to the front.
-    frame, actor: (N,) int64; actor -1 is an occluding object. size: (N,) height of the face box in px, brow line and
-    forehead to chin as detectors and WIDER FACE draw it. hulls: (N, 40, 2), brow to chin and ear to ear; NaN for
-    objects. outlines: (N, 48, 2), the silhouette that hides what is behind it. visible: (N,) share of the hull's area
-    that is in the frame and not behind something. frames: length of the clip.
+    One row per thing per frame, ordered by frame and, within a frame, from the back to the front. frame,
+    actor: (N,) int64; actor -1 is an occluding object. size: (N,) height of the face box in px, brow line and
+    forehead to chin as detectors and WIDER FACE draw it. hulls: (N, 40, 2), brow to chin and ear to ear; NaN
+    for objects. outlines: (N, 48, 2), the silhouette that hides what is behind it. visible: (N,) share of the
+    hull's area that is in the frame and not behind something. frames: length of the clip.
     """
 
     hazard: str
@@ -99,7 +99,7 @@ def area(polygon: Floats) -> float:
 
 
 def raster(polygon: Floats, height: int, width: int) -> tuple[slice, slice, Mask]:
-    """Return the window (rows, columns) of the polygon in the frame and the mask of pixels whose centre is inside."""
+    """Return the window (rows, columns) of the polygon and the mask of pixels whose centre is inside."""
     x0, y0 = np.maximum(np.floor(polygon.min(0)).astype(int), 0)
     x1, y1 = np.ceil(polygon.max(0)).astype(int) + 1
     x1, y1 = min(int(x1), width), min(int(y1), height)
@@ -116,8 +116,8 @@ def visible_hulls(
 ) -> list[tuple[slice, slice, Mask, float]]:
     """Return for each thing of one frame, back to front, the window and mask of its hull that can be seen.
 
-    The last value is the visible share of the whole hull's area, parts outside the frame included. Things without a
-    hull (NaN) get an empty mask and 0, but hide what is behind them.
+    The last value is the visible share of the whole hull's area, parts outside the frame included. Things
+    without a hull (NaN) get an empty mask and 0, but hide what is behind them.
     """
     hidden = np.zeros((height, width), bool)
     out: list[tuple[slice, slice, Mask, float]] = []
@@ -135,7 +135,7 @@ def visible_hulls(
 
 
 def size_bin(size: float) -> str:
-    """Return the label of the bin that holds a face of ``size`` px; sizes beyond the ends go to the end bins."""
+    """Return the label of the bin of a face of ``size`` px; sizes beyond the ends go to the end bins."""
     last = len(BINS) - 2
     index = min(max(int(np.searchsorted(BINS, size, side="right")) - 1, 0), last)
     return f"{BINS[index]:g}-{BINS[index + 1]:g}"
