@@ -1,0 +1,524 @@
+"""The command line: parse, call, print."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from enum import StrEnum
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from incog import __version__, geometry, parallel
+from incog.errors import IncogError, InputError, OutputError, UsageError
+from incog.keys import Secret
+from incog.media import open_source
+from incog.media.base import OutputOptions
+from incog.media.files import pending
+from incog.media.walk import Walk, printable, walk
+from incog.methods import DEFAULT, METHODS, make
+from incog.methods.parameters import describe
+from incog.perceive.detector import DETECTORS, best_device
+from incog.pipeline import Options, Perception
+from incog.pipeline import plan as look_at
+from incog.pipeline import render as act_on
+from incog.plan import Plan, parse_spans
+from incog.report import FileReport, Report
+
+app = typer.Typer(
+    name="incog",
+    help="Take the identity out of faces in photos, videos and folders of them. `incog FILE` is `incog hide FILE`.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+class Device(StrEnum):
+    """Where networks run."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+class _Screen:
+    """Words for people, on standard error; the results are files."""
+
+    def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
+        self.quiet, self.verbose = quiet, verbose
+        self.console = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+    def say(self, text: str) -> None:
+        if not self.quiet:
+            self.console.print(text)
+
+    def error(self, text: str, hint: str = "") -> None:
+        self.console.print(f"incog: {text}", style="bold red" if self.console.is_terminal else "")
+        if hint:
+            self.console.print(f"  {hint}")
+
+    @contextmanager
+    def bar(self, label: str) -> Iterator[Callable[[str, int, int | None], None] | None]:
+        """Yield a progress callback that draws frames/s and the time left, or None where nobody is looking."""
+        if self.quiet or not self.console.is_terminal:
+            yield None
+            return
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[speed]}"),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=self.console, transient=True) as progress:
+            tasks: dict[str, tuple[int, float]] = {}
+
+            def step(stage: str, done: int, total: int | None) -> None:
+                if stage not in tasks or done == 1:
+                    if stage in tasks:
+                        progress.remove_task(tasks[stage][0])
+                    task = progress.add_task(f"{label}: {stage}", total=total, speed="")
+                    tasks[stage] = task, progress.get_time()
+                task, began = tasks[stage]
+                elapsed = progress.get_time() - began
+                speed = f"{done / elapsed:.1f} frames/s" if elapsed > 0.5 else ""
+                progress.update(task, completed=done, speed=speed)
+
+            yield step
+
+
+Inputs = Annotated[list[Path], typer.Argument(help="Photos, videos or folders.", show_default=False)]
+Output = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", help="File, or folder for several inputs; default: NAME.incog.SUFFIX beside each."),
+]
+MethodName = Annotated[str, typer.Option("--method", help="How faces are hidden; `incog methods` lists all.")]
+Sets = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A parameter of the method; repeatable.")
+]
+DetectorName = Annotated[str, typer.Option("--detector", help=f"Face detector: {', '.join(DETECTORS)}.")]
+Threshold = Annotated[
+    float, typer.Option("--threshold", help="Detector score that makes a face, 0.05 to 0.95; lower finds more.")
+]
+MaskScale = Annotated[
+    float, typer.Option("--mask-scale", help="Size of the mask relative to the detector's box, 1 to 3.")
+]
+Spans = Annotated[
+    str | None,
+    typer.Option("--spans", metavar="START-STOP,...", help="Times to act on, such as 0:10-0:30,2:00-end; default all."),
+]
+Seed = Annotated[int | None, typer.Option("--seed", help="For tests: repeatable randomness, which is not private.")]
+SecretFile = Annotated[
+    Path | None,
+    typer.Option("--secret-file", help="32 random bytes that all keys come from; readable by the owner only."),
+]
+Workers = Annotated[int, typer.Option("--workers", min=1, max=256, help="Files worked on at the same time.")]
+Threads = Annotated[int, typer.Option("--threads", min=0, max=256, help="Threads of the networks; 0: all cores.")]
+DeviceName = Annotated[Device, typer.Option("--device", help="Where networks run.")]
+KeepMetadata = Annotated[
+    bool, typer.Option("--keep-metadata", help="Keep time, camera settings and copyright; never place or serials.")
+]
+Codec = Annotated[str | None, typer.Option("--codec", help="Video encoder; default by container.")]
+Quality = Annotated[
+    int | None, typer.Option("--quality", min=1, max=100, help="1 (small) to 100 (best); default near lossless.")
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs; never the input.")]
+KeepGoing = Annotated[bool, typer.Option("--keep-going", help="After a failure go on with the other files.")]
+ReportFile = Annotated[Path | None, typer.Option("--report", help="Write a report as JSON, made to be shared.")]
+ReportNames = Annotated[bool, typer.Option("--report-names", help="Name files in the report; else they are numbered.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only errors.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Also say what happened to streams and tags.")]
+
+
+@app.command()
+def hide(
+    inputs: Inputs,
+    output: Output = None,
+    method: MethodName = DEFAULT,
+    sets: Sets = None,
+    detector: DetectorName = "centerface",
+    threshold: Threshold = 0.4,
+    mask_scale: MaskScale = geometry.MASK_SCALE,
+    spans: Spans = None,
+    seed: Seed = None,
+    secret_file: SecretFile = None,
+    workers: Workers = 1,
+    threads: Threads = 0,
+    device: DeviceName = Device.auto,
+    keep_metadata: KeepMetadata = False,
+    codec: Codec = None,
+    quality: Quality = None,
+    overwrite: Overwrite = False,
+    keep_going: KeepGoing = False,
+    report: ReportFile = None,
+    report_names: ReportNames = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Hide the faces in photos, videos and folders. Nothing is written that still shows one."""
+    screen = _Screen(quiet=quiet, verbose=verbose)
+    with _failing(screen):
+        parameters = _settings(sets)
+        chosen = make(method, parameters)
+        secret, randomness = _secret(seed, secret_file)
+        where = best_device(device.value)
+        settings = parallel.Settings(
+            method=method,
+            parameters=parameters,
+            secret=secret,
+            detector=detector,
+            threshold=_between("--threshold", threshold, 0.05, 0.95),
+            device=where,
+            threads=threads or max(1, _cores() // workers),
+            seeded=seed is not None,
+            spans=parse_spans(spans) if spans else [],
+            options=Options(
+                mask_scale=_between("--mask-scale", mask_scale, 1, 3),
+                output=OutputOptions(codec=codec, quality=quality, keep_metadata=keep_metadata),
+                overwrite=overwrite,
+            ),
+        )
+        jobs, left_alone, problems = _jobs(inputs, output, screen)
+        parallel.check_targets(jobs)
+        summary = Report(device=where, randomness=randomness, left_alone=left_alone)
+        with _report_place(report, overwrite) as save:
+            screen.say(f"incog {__version__}: {method} on {where}, {len(jobs)} file(s)")
+            if chosen.weak:
+                screen.say(f"Note: {method} is weak. {chosen.weak}")
+            if seed is not None:
+                screen.say("Note: seeded, so not private: whoever knows the seed knows every key.")
+            for job in jobs if workers > 1 and len(jobs) > 1 else ():
+                screen.say(f"[{job.number}] {printable(job.path)}")
+            failed = len(problems)
+            names = {job.number: job.path for job in jobs}
+            for message in problems:
+                screen.error(message)
+            if not problems or keep_going:
+                for outcome in _outcomes(jobs, settings, workers, keep_going, screen):
+                    failed += outcome.report.status == "failed"
+                    _tell(outcome, screen)
+                    summary.files.append(_named(outcome, names, report_names))
+            summary.files.sort(key=lambda item: next(n for n, p in names.items() if item.name in (str(n), printable(p))))
+            save(summary.model_dump_json(indent=2))
+        skipped = len(jobs) - len(summary.files)
+        if skipped:
+            screen.error(f"{skipped} file(s) were not tried", "--keep-going goes on after a failure")
+        if failed or skipped:
+            raise typer.Exit(1)
+
+
+def _outcomes(
+    jobs: Sequence[parallel.Job], settings: parallel.Settings, workers: int, keep_going: bool, screen: _Screen
+) -> Iterator[parallel.Outcome]:
+    if workers > 1 and len(jobs) > 1:
+        yield from parallel.run(jobs, settings, workers=workers, keep_going=keep_going)
+        return
+    for job in jobs:
+        with screen.bar(printable(Path(job.path.name))) as step:
+            outcomes = list(
+                parallel.run([job], settings, progress=(lambda _, step=step: step) if step else None)
+            )
+        yield from outcomes
+        if outcomes[0].report.status == "failed" and not keep_going:
+            return
+
+
+def _tell(outcome: parallel.Outcome, screen: _Screen) -> None:
+    """Say on one line what became of a file."""
+    report, path = outcome.report, printable(outcome.job.path)
+    if report.status == "failed":
+        screen.error(f"{path}: {report.error}", outcome.hint)
+        if screen.verbose and outcome.trace:
+            screen.console.print(outcome.trace)
+        return
+    target = printable(outcome.target) if outcome.target else "?"
+    if report.status == "no_faces":
+        screen.say(f"{path} -> {target}: no faces found")
+    else:
+        rate = f", {report.frames / report.seconds:.1f} frames/s" if report.frames > 1 and report.seconds else ""
+        covered = f", {report.rescan.covered} added by the rescan" if report.rescan.covered else ""
+        screen.say(f"{path} -> {target}: {report.tracks} face(s) hidden{covered}{rate}")
+    if report.rescan.on_purpose:
+        screen.say(f"  {report.rescan.on_purpose} sighting(s) of faces left visible on purpose")
+    if screen.verbose:
+        for decision in report.decisions:
+            screen.say(f"  {decision}")
+
+
+@app.command()
+def plan(
+    source: Annotated[Path, typer.Argument(help="A photo or a video.", show_default=False)],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Default: NAME.plan.json beside it.")] = None,
+    detector: DetectorName = "centerface",
+    threshold: Threshold = 0.4,
+    spans: Spans = None,
+    threads: Threads = 0,
+    device: DeviceName = Device.auto,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Look where the faces are and write a plan, to be reviewed, edited and rendered."""
+    screen = _Screen(quiet=quiet, verbose=verbose)
+    with _failing(screen, source):
+        target = output or source.with_name(f"{source.stem}.plan.json")
+        perception = Perception(
+            detector=detector,
+            threshold=_between("--threshold", threshold, 0.05, 0.95),
+            device=best_device(device.value),
+            threads=threads,
+        )
+        with pending(target, overwrite=overwrite, inputs=[source]) as file:
+            with screen.bar(printable(Path(source.name))) as step:
+                made = look_at(
+                    open_source(source),
+                    perception,
+                    spans=parse_spans(spans) if spans else [],
+                    **({"progress": step} if step else {}),
+                )
+            made.save(file.path, overwrite=True)
+            file.publish()
+        screen.say(
+            f"{printable(source)} -> {printable(target)}: {len(made.tracks)} face(s) in {made.source.frames} frame(s). "
+            "The plan says where people are: treat it like the file itself."
+        )
+
+
+@app.command()
+def render(
+    plan: Annotated[Path, typer.Argument(help="A plan that `incog plan` wrote.", show_default=False)],
+    output: Output = None,
+    source: Annotated[
+        Path | None, typer.Option("--source", help="The file it was made from; default: found beside the plan.")
+    ] = None,
+    method: MethodName = DEFAULT,
+    sets: Sets = None,
+    mask_scale: MaskScale = geometry.MASK_SCALE,
+    seed: Seed = None,
+    secret_file: SecretFile = None,
+    threads: Threads = 0,
+    device: DeviceName = Device.auto,
+    keep_metadata: KeepMetadata = False,
+    codec: Codec = None,
+    quality: Quality = None,
+    overwrite: Overwrite = False,
+    report: ReportFile = None,
+    report_names: ReportNames = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Hide the faces of a plan in the file that it was made from."""
+    screen = _Screen(quiet=quiet, verbose=verbose)
+    with _failing(screen, plan):
+        chosen = make(method, _settings(sets))
+        secret, randomness = _secret(seed, secret_file)
+        where = best_device(device.value)
+        made = Plan.load(plan)
+        path = source or _source_of(plan)
+        media = open_source(path)
+        target = output or parallel.beside(path)
+        if not parallel.same_suffix(target.suffix, media.suffix):
+            raise UsageError(f"the output must have the suffix {media.suffix}, got {target.suffix!r}")
+        options = Options(
+            mask_scale=_between("--mask-scale", mask_scale, 1, 3),
+            output=OutputOptions(codec=codec, quality=quality, keep_metadata=keep_metadata),
+            overwrite=overwrite,
+        )
+        perception = Perception(detector=made.detector, threshold=made.threshold, device=where, threads=threads)
+        with _report_place(report, overwrite) as save:
+            job = parallel.Job(1, path, target, follow=False)
+            try:
+                with screen.bar(printable(Path(path.name))) as step:
+                    done = act_on(
+                        media,
+                        made,
+                        target,
+                        chosen,
+                        secret,
+                        perception,
+                        options=options,
+                        **({"progress": step} if step else {}),
+                    )
+                done.name = "1"
+                outcome = parallel.Outcome(job, done, target=target)
+            except IncogError as error:
+                failure = FileReport(name="1", status="failed", error=str(error))
+                outcome = parallel.Outcome(job, failure, hint=error.hint)
+            _tell(outcome, screen)
+            summary = Report(device=where, randomness=randomness, files=[_named(outcome, {1: path}, report_names)])
+            save(summary.model_dump_json(indent=2))
+        if outcome.report.status == "failed":
+            raise typer.Exit(1)
+
+
+@app.command()
+def methods() -> None:
+    """List the methods, what each hides from, and its parameters."""
+    table = Table(title="Methods", show_lines=True)
+    for heading in ("name", "family", "hides from", "reversible", "parameters", "claims"):
+        table.add_column(heading, overflow="fold")
+    for name, kind in METHODS.items():
+        parameters = "\n".join(f"{row.name}={row.default}: {row.help} ({row.range})" for row in describe(kind))
+        claims = "\n".join(f"{'+' if claim.holds else '!'} {claim.statement}" for claim in kind().claims())
+        reversible = "yes" if kind.reversible else "no"
+        default = " (default)" if name == DEFAULT else ""
+        table.add_row(name + default, kind.family, kind.hides_from, reversible, parameters, claims)
+    Console(markup=False, highlight=False, emoji=False).print(table)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"incog {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Take the identity out of faces in photos, videos and folders of them. `incog FILE` is `incog hide FILE`."""
+
+
+def _cores() -> int:
+    import os
+
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _between(what: str, value: float, low: float, high: float) -> float:
+    if not low <= value <= high:
+        raise UsageError(f"{what} must be a number from {low:g} to {high:g}, got {value:g}")
+    return value
+
+
+def _settings(texts: Sequence[str] | None) -> dict[str, str]:
+    settings: dict[str, str] = {}
+    for text in texts or ():
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise UsageError(f"--set must be KEY=VALUE, got {text!r}")
+        if name in settings:
+            raise UsageError(f"--set must name a parameter once, got {name!r} twice")
+        settings[name] = value
+    return settings
+
+
+def _secret(seed: int | None, path: Path | None) -> tuple[Secret, str]:
+    if seed is not None and path is not None:
+        raise UsageError("--seed and --secret-file must not be given together")
+    if seed is not None:
+        return Secret.from_seed(seed), "seeded: not private"
+    if path is not None:
+        return Secret.from_file(path), "from a secret file"
+    return Secret.fresh(), "fresh, forgotten"
+
+
+def _jobs(
+    inputs: Sequence[Path], output: Path | None, screen: _Screen
+) -> tuple[list[parallel.Job], int, list[str]]:
+    """Return what to do, how many files were left alone, and what is wrong with inputs."""
+    folder_wanted = len(inputs) > 1 or (output is not None and output.is_dir())
+    if len(inputs) > 1 and output is not None and output.exists() and not output.is_dir():
+        raise UsageError("--output must be a folder when there are several inputs, got a file")
+    found: list[tuple[Path, Path, bool]] = []
+    left_alone = 0
+    problems: list[str] = []
+    for path in inputs:
+        if not path.is_dir():
+            if output is None:
+                found.append((path, parallel.beside(path), True))
+            elif folder_wanted:
+                found.append((path, output / path.name, True))
+            else:
+                found.append((path, output, False))
+            continue
+        root = output or path.with_name(f"{path.resolve().name}.incog")
+        if output is not None and len(inputs) > 1:
+            root = output / path.resolve().name
+        if root.exists() and not root.is_dir():
+            raise OutputError("the output for a folder must be a folder, got a file")
+        seen: Walk = walk(path, without=[root])
+        problems += [f"{printable(item)}: {reason}" for item, reason in seen.errors]
+        left_alone += len(seen.others)
+        for item in seen.others:
+            screen.say(f"{printable(path / item)}: no photo or video, left alone") if screen.verbose else None
+        found += [(path / item, root / item, True) for item in seen.media]
+        if not seen.media and not problems:
+            problems.append(f"{printable(path)}: the folder holds no photo or video")
+    return [parallel.Job(n, *item) for n, item in enumerate(found, start=1)], left_alone, problems
+
+
+def _source_of(plan: Path) -> Path:
+    """Return the file that a plan NAME.plan.json lies beside."""
+    stem = plan.name.removesuffix(".plan.json")
+    beside = [
+        item
+        for item in plan.parent.iterdir()
+        if item.stem == stem and item != plan and item.is_file() and not item.name.endswith(".json")
+    ]
+    if len(beside) != 1:
+        raise InputError("the source of this plan is not beside it", hint="name it with --source FILE")
+    return beside[0]
+
+
+def _named(outcome: parallel.Outcome, names: dict[int, Path], wanted: bool) -> FileReport:
+    if not wanted:
+        return outcome.report
+    return outcome.report.model_copy(update={"name": printable(names[outcome.job.number])})
+
+
+@contextmanager
+def _report_place(path: Path | None, overwrite: bool) -> Iterator[Callable[[str], None]]:
+    """Yield the function that writes the report; the place is tried before the work begins."""
+    if path is None:
+        yield lambda text: None
+        return
+    with pending(path, overwrite=overwrite) as file:
+
+        def save(text: str) -> None:
+            file.path.write_text(text + "\n", encoding="utf-8")
+            file.publish()
+
+        yield save
+
+
+@contextmanager
+def _failing(screen: _Screen, path: Path | None = None) -> Iterator[None]:
+    """Turn the package's errors into one line and an exit status."""
+    try:
+        yield
+    except UsageError as error:
+        screen.error(str(error), error.hint)
+        raise typer.Exit(2) from None
+    except IncogError as error:
+        screen.error(f"{printable(path)}: {error}" if path else str(error), error.hint)
+        raise typer.Exit(1) from None
+
+
+def _stop(number: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """Run the command line; ``incog FILE`` means ``incog hide FILE``."""
+    signal.signal(signal.SIGTERM, _stop)
+    arguments = sys.argv[1:]
+    commands = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
+    if arguments and not arguments[0].startswith("-") and arguments[0] not in commands:
+        arguments = ["hide", *arguments]
+    try:
+        app(arguments, prog_name="incog", standalone_mode=True)
+    except KeyboardInterrupt:
+        _Screen().error("stopped; nothing half done was left behind")
+        sys.exit(130)

@@ -1,0 +1,94 @@
+"""Faces of one frame through a method: align, apply, blend. Returns a new frame; the given one is not changed."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from incog import colour, geometry
+from incog.methods.base import Method
+from incog.types import Crops, Face, Floats, Frame, Key, Track
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Job:
+    """A face to hide in this frame, and how."""
+
+    track: Track
+    face: Face
+    method: Method
+    key: Key
+
+
+def hide(frame: Frame, jobs: Sequence[Job], *, mask_scale: float) -> tuple[Frame, set[int]]:
+    """Return the frame with the faces hidden, and the ids of tracks whose method called a face unfit.
+
+    Unfit faces are not written: the caller renders their track with another method. Crops are all taken from the given
+    frame, so the result does not depend on the order of faces, but where masks overlap.
+    """
+    groups: dict[tuple[int, int], list[tuple[Job, Floats, Floats]]] = defaultdict(list)
+    for job in jobs:
+        outline = geometry.hull(job.face, mask_scale)
+        matrix, size = geometry.crop_matrix(job.face, outline)
+        groups[size, id(job.method)].append((job, outline, matrix))
+    result = frame.copy()
+    unfit: set[int] = set()
+    for (size, _), members in groups.items():
+        crops = _crops(frame, members, size)
+        rendered = members[0][0].method(crops, [job.key for job, _, _ in members])
+        for row, (job, outline, matrix) in enumerate(members):
+            if rendered.unfit[row]:
+                unfit.add(job.track.id)
+            else:
+                _write(result, job.face, outline, matrix, rendered.pixels[row])
+    return result, unfit
+
+
+def _crops(frame: Frame, members: Sequence[tuple[Job, Floats, Floats]], size: int) -> Crops:
+    pixels = np.empty((len(members), size, size, 3), np.float32)
+    masks = np.empty((len(members), size, size), np.float32)
+    points = np.full((len(members), 5, 2), np.nan, np.float32)
+    scale = np.empty(len(members), np.float32)
+    for row, (job, outline, matrix) in enumerate(members):
+        corners = geometry.apply(matrix, np.array([[0, 0], [size, 0], [0, size], [size, size]], np.float32))
+        region = colour.align(geometry.bounds(corners, 2), frame)
+        if region[0] >= region[2] or region[1] >= region[3]:
+            region = _nearest(region, frame)
+        inside = geometry.shifted(matrix, region[0], region[1])
+        pixels[row] = geometry.to_crop(colour.rgb(frame, region), inside, size)
+        pixels_per_crop = float(np.hypot(matrix[0, 0], matrix[1, 0]))
+        inverse = geometry.inverse(matrix)
+        masks[row] = geometry.mask(
+            [geometry.apply(inverse, outline)], (0, 0, size, size), geometry.feather_width(job.face) / pixels_per_crop
+        )
+        scale[row] = job.face.size / pixels_per_crop
+        if job.face.points is not None:
+            points[row] = geometry.apply(inverse, job.face.points)
+    return Crops(
+        pixels,
+        masks,
+        np.stack([matrix for _, _, matrix in members]),
+        scale,
+        points,
+        np.full(len(members), frame.index, np.int64),
+    )
+
+
+def _nearest(region: colour.Region, frame: Frame) -> colour.Region:
+    """Return the frame's corner nearest to a region that lies wholly outside it."""
+    x = min(max(region[0], 0), frame.width - 1)
+    y = min(max(region[1], 0), frame.height - 1)
+    return colour.align((x, y, x + 1, y + 1), frame)
+
+
+def _write(frame: Frame, face: Face, outline: Floats, matrix: Floats, pixels: Floats) -> None:
+    feather = geometry.feather_width(face)
+    region = colour.align(geometry.bounds(outline, feather + 1), frame)
+    if region[0] >= region[2] or region[1] >= region[3]:
+        return
+    weight = geometry.mask([outline], region, feather)
+    laid = geometry.from_crop(pixels, geometry.shifted(matrix, region[0], region[1]), weight.shape)
+    colour.blend(frame, region, laid, weight)

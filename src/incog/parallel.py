@@ -1,0 +1,171 @@
+"""Many files: what goes where, one after another or over several processes, each file on its own."""
+
+from __future__ import annotations
+
+import multiprocessing
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+from incog.errors import IncogError, OutputError, UsageError
+from incog.keys import FILE_ID_BYTES, Secret, derive
+from incog.media.base import Source
+from incog.methods import make
+from incog.pipeline import Options, Perception, Progress, hide
+from incog.report import FileReport
+
+_ALIASES = {".jpeg": ".jpg", ".jpe": ".jpg", ".jfif": ".jpg", ".tiff": ".tif", ".heif": ".heic", ".m4v": ".mp4", ".apng": ".png"}
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One file to hide faces in. target: where to; with ``follow`` its suffix is changed when the content is of another
+    kind than the source's name says. number: running number in the report, from 1."""
+
+    number: int
+    path: Path
+    target: Path
+    follow: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What all files have in common; plain data, so that it can travel to another process."""
+
+    method: str
+    parameters: dict[str, str]
+    secret: Secret
+    detector: str
+    threshold: float
+    device: str
+    threads: int
+    seeded: bool
+    spans: list[tuple[float, float]] = field(default_factory=list)
+    options: Options = field(default_factory=Options)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The report of a file, with the local words that do not belong into it: the hint, and the trace of a bug."""
+
+    job: Job
+    report: FileReport
+    target: Path | None = None
+    hint: str = ""
+    trace: str = ""
+
+
+def same_suffix(one: str, other: str) -> bool:
+    """Whether two suffixes mean the same kind of file."""
+    one, other = one.lower(), other.lower()
+    return _ALIASES.get(one, one) == _ALIASES.get(other, other)
+
+
+def beside(path: Path) -> Path:
+    """Return ``holiday.incog.jpg`` for ``holiday.jpg``."""
+    return path.with_name(f"{path.stem}.incog{path.suffix}")
+
+
+def run(
+    jobs: Sequence[Job],
+    settings: Settings,
+    *,
+    workers: int = 1,
+    keep_going: bool = False,
+    progress: Callable[[Job], Progress] | None = None,
+) -> Iterator[Outcome]:
+    """Hide the faces of every job and yield the outcomes as they are done; without ``keep_going`` stop at the first
+    failure. The result of a file does not depend on the number of workers."""
+    if workers <= 1 or len(jobs) <= 1:
+        for job in jobs:
+            outcome = _work(job, settings, progress(job) if progress else None)
+            yield outcome
+            if outcome.report.status == "failed" and not keep_going:
+                return
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context) as pool:
+        futures = {pool.submit(_work, job, settings, None): job for job in jobs}
+        try:
+            for future in as_completed(futures):
+                outcome = _collected(future, futures[future])
+                yield outcome
+                if outcome.report.status == "failed" and not keep_going:
+                    return
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _collected(future: Future[Outcome], job: Job) -> Outcome:
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        return Outcome(job, _failed(job, "a worker process died, perhaps for want of memory"), hint="use fewer --workers")
+
+
+@lru_cache(maxsize=1)
+def _perception(detector: str, threshold: float, device: str, threads: int) -> Perception:
+    return Perception(detector=detector, threshold=threshold, device=device, threads=threads)
+
+
+def _work(job: Job, settings: Settings, progress: Progress | None) -> Outcome:
+    written: list[Path] = []
+
+    def target(source: Source) -> Path:
+        written.append(_target(job, source))
+        return written[-1]
+
+    try:
+        perception = _perception(settings.detector, settings.threshold, settings.device, settings.threads)
+        file_id = derive(settings.secret, "file id", job.number).secret[:FILE_ID_BYTES] if settings.seeded else None
+        report = hide(
+            job.path,
+            target,
+            make(settings.method, settings.parameters),
+            settings.secret,
+            perception,
+            spans=settings.spans,
+            options=settings.options,
+            file_id=file_id,
+            **({"progress": progress} if progress else {}),
+        )
+    except IncogError as error:
+        return Outcome(job, _failed(job, str(error)), hint=error.hint)
+    except MemoryError:
+        return Outcome(job, _failed(job, "there is not enough memory for this file"))
+    except Exception as error:
+        # A bug must not let a batch go on as if this file were done: it is reported as failed, and has no output.
+        return Outcome(
+            job, _failed(job, f"internal error ({type(error).__name__})"), trace=traceback.format_exc()
+        )
+    report.name = str(job.number)
+    return Outcome(job, report, target=written[-1] if written else None)
+
+
+def _failed(job: Job, message: str) -> FileReport:
+    return FileReport(name=str(job.number), status="failed", error=message)
+
+
+def _target(job: Job, source: Source) -> Path:
+    if same_suffix(job.target.suffix, source.suffix):
+        return job.target
+    if job.follow:
+        return job.target.with_suffix(source.suffix)
+    raise OutputError(
+        f"the output must have the suffix {source.suffix}, as the source's content is, got {job.target.suffix!r}"
+    )
+
+
+def check_targets(jobs: Sequence[Job]) -> None:
+    """Raise UsageError when two jobs would write the same file."""
+    seen: dict[Path, Path] = {}
+    for job in jobs:
+        if job.target in seen:
+            raise UsageError(
+                f"every input must have an output of its own, got {job.target} for {seen[job.target]} and {job.path}"
+            )
+        seen[job.target] = job.path

@@ -1,0 +1,100 @@
+"""How a picture is searched: which scales, and how a doubtful face gets a second sight."""
+
+from __future__ import annotations
+
+from math import sqrt
+
+import numpy as np
+
+from incog import colour
+from incog.perceive.detector import Detector, merge, scales_for
+from incog.types import Bytes, Face, Frame
+
+NEAR = 48
+"""Size in pixels at which an expected face is looked at: where the detector is at its best and still quick."""
+
+SURE = 0.65
+"""Score that needs no second sight."""
+
+
+def photo_scale(width: int, height: int) -> float:
+    """Return the finest scale for a photo: 12 px faces are found up to 4K, larger pictures are taken as they are."""
+    megapixels = width * height / 1e6
+    if megapixels <= 1.5:
+        return 2.0
+    return 1.5 if megapixels <= 9 else 1.0
+
+
+def video_scale(width: int, height: int, *, fine: bool) -> float:
+    """Return the finest scale for a video frame: at least as it is where ``fine``, else about half a megapixel."""
+    megapixels = width * height / 1e6
+    if fine:
+        return min(2.0, max(1.0, sqrt(2.1 / megapixels)))
+    return min(1.5, sqrt(0.52 / megapixels))
+
+
+class Searcher:
+    """Searches frames with one detector. threshold and low as in ``track.Settings``."""
+
+    def __init__(self, detector: Detector, *, threshold: float, low: float) -> None:
+        self._detector, self._threshold, self._low = detector, threshold, low
+
+    def frame(self, frame: Frame) -> list[Face]:
+        """Return the faces of a photo; doubtful ones only when a second sight confirms them."""
+        rgb, width, height = colour.rgb8(frame), frame.width, frame.height
+        scales = scales_for(width, height, finest=photo_scale(width, height), coarsest=320)
+        found = self._detector(rgb, scales=scales, threshold=self._low)
+        return merge([face for face in found if self._confirmed(rgb, face)])
+
+    def _confirmed(self, rgb: Bytes, face: Face) -> bool:
+        if face.score >= SURE:
+            return True
+        if face.score < self._threshold:
+            return False
+        again = self.near(rgb, face)
+        return again is not None and (again.score + face.score) / 2 >= self._threshold + 0.1
+
+    def scan(self, frame: Frame, fine: bool) -> list[Face]:
+        """Return the faces of a video frame with scores down to ``low``; see ``track.Scan``."""
+        finest = video_scale(frame.width, frame.height, fine=fine)
+        scales = scales_for(frame.width, frame.height, finest=finest)
+        return self._detector(colour.rgb8(frame), scales=scales, threshold=self._low)
+
+    def look(self, frame: Frame, face: Face) -> Face | None:
+        """Return the face near a place, looked at where it is easiest to see, or None; see ``track.Look``."""
+        reach = 1.5 * max(face.size, 8)
+        x, y = face.centre
+        region = colour.align((int(x - reach), int(y - reach), int(x + reach) + 1, int(y + reach) + 1), frame)
+        if region[2] - region[0] < 4 or region[3] - region[1] < 4:
+            return None
+        left, top = region[:2]
+        box = face.box[0] - left, face.box[1] - top, face.box[2] - left, face.box[3] - top
+        found = self.near(colour.rgb8(frame, region), Face(box=box))
+        return None if found is None else moved(found, left, top)
+
+    def near(self, rgb: Bytes, face: Face) -> Face | None:
+        """Return the best face at the place and of about the size of ``face``, or None."""
+        reach = 1.5 * max(face.size, 8)
+        x, y = face.centre
+        left, top = max(int(x - reach), 0), max(int(y - reach), 0)
+        part = rgb[top : int(y + reach) + 1, left : int(x + reach) + 1]
+        if min(part.shape[:2]) < 4:
+            return None
+        scale = min(NEAR / max(face.size, 8), 4.0)
+        candidates = self._detector(np.ascontiguousarray(part), scales=[scale], threshold=self._low)
+        best: Face | None = None
+        for candidate in candidates:
+            candidate = moved(candidate, left, top)
+            away = np.hypot(candidate.centre[0] - x, candidate.centre[1] - y) / face.size
+            if away > 0.75 or not 0.5 < candidate.size / face.size < 2:
+                continue
+            if best is None or candidate.score > best.score:
+                best = candidate
+        return best
+
+
+def moved(face: Face, x: float, y: float) -> Face:
+    """Return the face shifted by (x, y) pixels."""
+    box = face.box[0] + x, face.box[1] + y, face.box[2] + x, face.box[3] + y
+    points = None if face.points is None else face.points + np.array([x, y], np.float32)
+    return Face(box=box, score=face.score, points=points, grow=face.grow)

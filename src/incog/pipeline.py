@@ -1,0 +1,338 @@
+"""The whole flow: ``plan`` looks, ``render`` acts, ``hide`` does both and checks the result before it is published."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+
+from incog import compose, geometry, track
+from incog.errors import ExposedError, InputError, PlanError
+from incog.keys import FILE_ID_BYTES, Secret, track_key
+from incog.media import open_source
+from incog.media.base import OutputOptions, Source
+from incog.media.files import pending
+from incog.methods import DEFAULT, METHODS
+from incog.methods.base import Method
+from incog.perceive.detector import Hog, make_detector
+from incog.perceive.search import Searcher
+from incog.plan import Plan, PlanTrack, SourceRecord, Times, digest, tracks_of, within
+from incog.report import ClaimReport, FileReport, Rescan
+from incog.rescan import Findings, Rescanner
+from incog.types import Face, Floats, Frame, Origin, Track
+
+Progress = Callable[[str, int, int | None], None]
+"""Called as progress(stage, frames done, frames in all or None)."""
+
+ROUNDS = 4
+"""How often the output is covered and looked at again before the file is given up."""
+
+RESCAN_SECONDS = 0.64
+"""Time between the frames of a video that the rescan looks at."""
+
+
+def _silent(stage: str, done: int, total: int | None) -> None:
+    """The progress of callers that want none."""
+
+
+class Perception:
+    """The detectors, loaded once per process. Raises ModelError when one is missing, UsageError for a bad name."""
+
+    def __init__(self, *, detector: str = "centerface", threshold: float = 0.4, device: str = "cpu", threads: int = 0):
+        self.detector, self.threshold = detector, threshold
+        self.settings = track.Settings(threshold=threshold, low=min(threshold, track.Settings().low))
+        first = make_detector(detector, device=device, threads=threads)
+        self.searcher = Searcher(first, threshold=threshold, low=self.settings.low)
+        self.rescanner = Rescanner(first, Hog(), self.searcher, threshold=threshold)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to render. mask_scale: size of the mask relative to the detector's box. See OutputOptions for the file."""
+
+    mask_scale: float = geometry.MASK_SCALE
+    output: OutputOptions = field(default_factory=OutputOptions)
+    overwrite: bool = False
+
+
+def plan(
+    source: Source,
+    perception: Perception,
+    *,
+    spans: list[tuple[float, float]] | None = None,
+    file_id: bytes | None = None,
+    progress: Progress = _silent,
+) -> Plan:
+    """Look at every frame and return where the faces are. file_id: 16 bytes, random by default."""
+    file_id = file_id or secrets.token_bytes(FILE_ID_BYTES)
+    before = digest(source.path, file_id)
+    times = Times()
+    frames = _watched(source, "looking", progress, times)
+    if source.kind == "photo":
+        only = next(frames, None)
+        if only is None:
+            raise InputError("the file holds no picture")
+        faces = perception.searcher.frame(only)
+        timeline = track.Timeline(track.single(faces), 1 + sum(1 for _ in frames), [0], [])
+    else:
+        settings = perception.settings if source.kind == "video" else track.every_frame(perception.settings)
+        tracker = track.Tracker(
+            perception.searcher.scan, perception.searcher.look, rate=source.rate, settings=settings
+        )
+        timeline = tracker.run(frames)
+    if timeline.frames == 0:
+        raise InputError("the file holds no picture")
+    if digest(source.path, file_id) != before:
+        raise InputError("the file changed while it was read")
+    return Plan(
+        file_id=file_id.hex(),
+        source=SourceRecord(
+            kind=source.kind,
+            width=source.width,
+            height=source.height,
+            frames=timeline.frames,
+            times=times.record(),
+            digest=before,
+        ),
+        detector=perception.detector,
+        threshold=perception.threshold,
+        spans=spans or [],
+        scanned=timeline.scanned,
+        tracks=[PlanTrack.of(item) for item in timeline.tracks],
+    )
+
+
+def render(
+    source: Source,
+    plan: Plan,
+    target: Path,
+    method: Method,
+    secret: Secret,
+    perception: Perception,
+    *,
+    options: Options | None = None,
+    progress: Progress = _silent,
+) -> FileReport:
+    """Hide the plan's faces in ``source``, look at the result again, and publish it as ``target``.
+
+    Nothing appears under ``target`` before the rescan is satisfied. Raises PlanError when the plan is not this
+    source's, ExposedError when a face stays visible, InputError and OutputError.
+    """
+    options = options or Options()
+    began = time.monotonic()
+    if digest(source.path, plan.scope) != plan.source.digest:
+        raise PlanError("this plan was made from another file, or the file has changed since")
+    covered = 0
+    with pending(target, overwrite=options.overwrite, parents=True, inputs=[source.path]) as file:
+        for round_number in range(1, ROUNDS + 1):
+            done = _render(source, plan, file.path, method, secret, options, progress)
+            findings = _rescan(file.path, plan, perception, options, round_number, progress)
+            if not findings.exposed:
+                break
+            covered += len(findings.exposed)
+            plan = _extended(source, plan, findings, perception, progress)
+        else:
+            raise ExposedError(f"{len(findings.exposed)} face(s) could still be seen after {ROUNDS} rounds of covering")
+        file.publish()
+    hidden = [item for item in plan.tracks if item.hide]
+    longest = max((len(item.boxes) for item in hidden), default=0)
+    return FileReport(
+        name="",
+        status="hidden" if done.faces else "no_faces",
+        faces=done.faces,
+        tracks=len(hidden),
+        frames=plan.source.frames,
+        method=method.name,
+        parameters=parameters(method),
+        fallback=len(done.fallback),
+        seconds=round(time.monotonic() - began, 3),
+        rescan=Rescan(
+            covered=covered,
+            on_purpose=findings.on_purpose,
+            frames=findings.frames,
+            rounds=round_number,
+            detectors=perception.rescanner.detectors,
+        ),
+        claims=[
+            ClaimReport(
+                statement=claim.statement,
+                holds=claim.holds,
+                scope=claim.scope,
+                conditions=list(claim.conditions),
+                value=claim.value,
+            )
+            for claim in (method.claims(frames=longest) if done.faces else ())
+        ],
+        decisions=done.decisions,
+    )
+
+
+def hide(
+    path: Path,
+    target: Path | Callable[[Source], Path],
+    method: Method,
+    secret: Secret,
+    perception: Perception,
+    *,
+    spans: list[tuple[float, float]] | None = None,
+    options: Options | None = None,
+    file_id: bytes | None = None,
+    progress: Progress = _silent,
+) -> FileReport:
+    """Plan and render one file. target: where to, or a function that says so once the content is known.
+
+    Raises what ``plan`` and ``render`` raise; in every such case there is no new file.
+    """
+    began = time.monotonic()
+    options = options or Options()
+    source = open_source(path)
+    goal = target(source) if callable(target) else target
+    # Refuse a place that cannot be written before the long work, not after it.
+    with pending(goal, overwrite=options.overwrite, parents=True, inputs=[path]):
+        made = plan(source, perception, spans=spans, file_id=file_id, progress=progress)
+    report = render(source, made, goal, method, secret, perception, options=options, progress=progress)
+    report.seconds = round(time.monotonic() - began, 3)
+    return report
+
+
+def parameters(method: Method) -> dict[str, str | int | float | bool | list[int]]:
+    """Return the method's parameters as a report shows them."""
+    names = [field.name for field in fields(method)] if is_dataclass(method) else []
+    values = {name: getattr(method, name) for name in names}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+
+@dataclass(slots=True)
+class _Done:
+    faces: int
+    fallback: set[int]
+    decisions: list[str]
+
+
+def _watched(source: Source, stage: str, progress: Progress, times: Times | None = None) -> Iterator[Frame]:
+    for frame in source.frames():
+        if times is not None:
+            times.add(frame.time)
+        yield frame
+        progress(stage, frame.index + 1, source.frame_count)
+
+
+def _render(
+    source: Source,
+    plan: Plan,
+    path: Path,
+    method: Method,
+    secret: Secret,
+    options: Options,
+    progress: Progress,
+) -> _Done:
+    """Write the file once; once more where a track turned out to be unfit for the method."""
+    safest = METHODS[DEFAULT]()
+    fallback: set[int] = set()
+    while True:
+        path.unlink(missing_ok=True)
+        faces, unfit = 0, set[int]()
+        lookup = track.by_frame(item for item in tracks_of(plan.tracks) if item.hide)
+        times = Times()
+        with source.sink(path, options.output) as sink:
+            for frame in _watched(source, "hiding", progress, times):
+                jobs = [
+                    compose.Job(
+                        item,
+                        face,
+                        safest if item.id in fallback else method,
+                        track_key(secret, plan.scope, item.id),
+                    )
+                    for item, face in (lookup(frame.index) if within(frame.time, plan.spans) else ())
+                ]
+                faces += len(jobs)
+                if jobs:
+                    frame, failed = compose.hide(frame, jobs, mask_scale=options.mask_scale)
+                    unfit |= failed
+                sink.write(frame)
+        if times.record() != [tuple(run) for run in plan.source.times]:
+            raise PlanError("the frames or time stamps of the file are not those that the plan was made from")
+        if not unfit:
+            return _Done(faces, fallback, list(sink.decisions))
+        if unfit <= fallback:
+            raise ExposedError(f"the method {safest.name} could not hide {len(unfit)} face(s)")
+        fallback |= unfit
+
+
+def _rescan(
+    path: Path, plan: Plan, perception: Perception, options: Options, round_number: int, progress: Progress
+) -> Findings:
+    """Look at the written file, on other frames in each round, and at those between the plan's own keyframes."""
+    output = open_source(path)
+    hidden = track.by_frame(item for item in tracks_of(plan.tracks) if item.hide)
+    left = track.by_frame(item for item in tracks_of(plan.tracks) if not item.hide)
+    acted: dict[int, bool] = {}
+
+    def frames() -> Iterator[Frame]:
+        count = 0
+        for frame in _watched(output, "checking", progress):
+            acted[frame.index] = within(frame.time, plan.spans)
+            count += 1
+            yield frame
+            acted.pop(frame.index, None)
+        if count != plan.source.frames:
+            raise ExposedError(f"the written file has {count} frames, the source {plan.source.frames}")
+
+    def masks(frame: Frame) -> list[Floats]:
+        if not acted[frame.index]:
+            return []
+        return [geometry.hull(face, options.mask_scale) for _, face in hidden(frame.index)]
+
+    def visible(frame: Frame) -> list[Face]:
+        if acted[frame.index]:
+            return [face for _, face in left(frame.index)]
+        everywhere = Face(box=(0, 0, frame.width, frame.height))
+        return [everywhere]
+
+    step = max(1, round(RESCAN_SECONDS * output.rate)) if output.kind == "video" else 1
+    scanned = plan.scanned
+    offset = ((scanned[1] - scanned[0]) // 2 if len(scanned) > 1 else 0) + round_number - 1
+    last = plan.source.frames - 1
+    return perception.rescanner.look(
+        frames(),
+        masks=masks,
+        visible=visible,
+        photo=output.kind == "photo",
+        wanted=lambda index: index % step == offset % step or index == last,
+    )
+
+
+def _extended(
+    source: Source, plan: Plan, findings: Findings, perception: Perception, progress: Progress
+) -> Plan:
+    """Return the plan with tracks for the faces that the rescan found, followed in both directions in time."""
+    first = max((item.id for item in plan.tracks), default=0) + 1
+    if source.kind == "photo":
+        found = track.single([face for _, face in findings.exposed])
+    else:
+        seeds: dict[int, list[Face]] = {}
+        for index, face in findings.exposed:
+            sure = Face(box=face.box, score=1.0, points=face.points)
+            seeds.setdefault(index, []).append(sure)
+        tracker = track.Tracker(
+            lambda frame, fine: seeds.get(frame.index, []),
+            perception.searcher.look,
+            rate=source.rate,
+            settings=perception.settings,
+            keyframes=frozenset(seeds),
+        )
+        found = tracker.run(_watched(source, "following", progress)).tracks
+    if not found:
+        raise ExposedError(f"{len(findings.exposed)} face(s) seen in the output could not be followed")
+    added = [
+        PlanTrack.of(_renumbered(item, first + number)) for number, item in enumerate(found)
+    ]
+    return plan.model_copy(update={"tracks": [*plan.tracks, *added]})
+
+
+def _renumbered(item: Track, number: int) -> Track:
+    origins = item.origins.copy()
+    origins[:] = Origin.ADDED
+    return Track(number, item.start, item.boxes, item.points, item.scores, origins, item.grow + 0.1, item.hide)

@@ -1,0 +1,73 @@
+"""The Report: what was done to each file, made to be shared. It names no file, place or face unless asked to."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from incog import __version__
+
+Status = Literal["hidden", "no_faces", "failed"]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class ClaimReport(_Model):
+    """A claim of the method with its conditions; ``holds`` is false for a warning. value: of an epsilon or k."""
+
+    statement: str
+    holds: bool
+    scope: str
+    conditions: list[str] = []
+    value: float | None = None
+
+
+class Rescan(_Model):
+    """What the second look at the finished output found.
+
+    exposed: faces outside every mask that are left: 0, or the file was not written. covered: faces that the rescan found
+    and that were then covered. on_purpose: faces left visible because of ``--spans`` or an edited plan. frames: frames
+    looked at in the last round; rounds: how often the output was looked at. detectors: which looked.
+    """
+
+    exposed: int = 0
+    covered: int = 0
+    on_purpose: int = 0
+    frames: int = 0
+    rounds: int = 0
+    detectors: list[str] = []
+
+
+class FileReport(_Model):
+    """One input. name: a running number, or the path when names were asked for. faces: face appearances hidden, summed
+    over frames. tracks: distinct faces as far as tracking could tell. decisions: what happened to everything besides
+    the pixels."""
+
+    name: str
+    status: Status
+    faces: int = 0
+    tracks: int = 0
+    frames: int = 0
+    method: str = ""
+    parameters: dict[str, str | int | float | bool | list[int]] = {}
+    fallback: int = 0
+    seconds: float = 0.0
+    rescan: Rescan = Field(default_factory=Rescan)
+    claims: list[ClaimReport] = []
+    decisions: list[str] = []
+    error: str | None = None
+
+
+class Report(_Model):
+    """Version 1 of the report. randomness: where keys came from; a seeded result is not private. left_alone: how many
+    files were no media."""
+
+    version: Literal[1] = 1
+    program: str = f"incog {__version__}"
+    device: str = "cpu"
+    randomness: str = "fresh, forgotten"
+    left_alone: int = 0
+    files: list[FileReport] = []

@@ -1,0 +1,117 @@
+"""The second look: is there a face in the finished output that no mask covers?
+
+It looks at other scales than the plan did and with a second detector that shares nothing with the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from incog import colour, geometry
+from incog.perceive.detector import Detector, merge, scales_for
+from incog.perceive.search import SURE, Searcher, photo_scale, video_scale
+from incog.types import Bytes, Face, Floats, Frame
+
+COVERED = 0.75
+"""Share of a found face's inner hull that masks must cover for the face to count as hidden."""
+
+INNER = 0.85
+"""Size of that inner hull relative to the found box; a box's own rim is the detector's uncertainty."""
+
+_SHIFT = 0.7
+"""The rescan's scales relative to the plan's: between two of its octaves."""
+
+_SECOND_SURE = 0.68
+"""Score of the second detector that stands alone: a margin of 0.75."""
+
+_SECOND_DOUBTFUL = 0.56
+"""Score of the second detector that counts when the first, looking closely, sees something there too."""
+
+
+@dataclass(slots=True)
+class Findings:
+    """exposed: (frame index, face) that no mask covers. on_purpose: how many faces were seen where the user wanted
+    them visible. frames: how many frames were looked at."""
+
+    exposed: list[tuple[int, Face]] = field(default_factory=list)
+    on_purpose: int = 0
+    frames: int = 0
+
+
+def covered_share(face: Face, outlines: Sequence[Floats], width: int, height: int) -> float:
+    """Return the share of the face's inner hull, as far as it lies in the picture, that the outlines cover."""
+    inner = geometry.hull(face, INNER)
+    x0, y0, x1, y1 = geometry.bounds(inner, 0)
+    region = max(x0, 0), max(y0, 0), min(x1, width), min(y1, height)
+    if region[0] >= region[2] or region[1] >= region[3]:
+        return 1.0
+    own = geometry.mask([inner], region, 0) > 0
+    if not own.any() or not len(outlines):
+        return 0.0 if own.any() else 1.0
+    return float((geometry.mask(outlines, region, 0) > 0)[own].mean())
+
+
+class Rescanner:
+    """Looks at output frames with both detectors."""
+
+    def __init__(self, first: Detector, second: Detector, searcher: Searcher, *, threshold: float) -> None:
+        self._first, self._second, self._searcher, self._threshold = first, second, searcher, threshold
+
+    @property
+    def detectors(self) -> list[str]:
+        """The names of the detectors."""
+        return [self._first.name, self._second.name]
+
+    def look(
+        self,
+        frames: Iterable[Frame],
+        *,
+        masks: Callable[[Frame], list[Floats]],
+        visible: Callable[[Frame], list[Face]],
+        photo: bool,
+        wanted: Callable[[int], bool],
+    ) -> Findings:
+        """Search the frames that are ``wanted`` (by index) for faces outside the masks.
+
+        masks, visible: the outlines hidden in a frame, and the faces left visible on purpose.
+        """
+        findings = Findings()
+        for frame in frames:
+            if not wanted(frame.index):
+                continue
+            findings.frames += 1
+            outlines = masks(frame)
+            meant = [geometry.hull(face) for face in visible(frame)]
+            rgb = colour.rgb8(frame)
+            for face in self._faces(rgb, frame, photo=photo):
+                size = frame.width, frame.height
+                if covered_share(face, outlines, *size) >= COVERED:
+                    continue
+                if meant and covered_share(face, [*outlines, *meant], *size) >= COVERED:
+                    findings.on_purpose += 1
+                elif self._counts(rgb, face):
+                    findings.exposed.append((frame.index, face))
+        return findings
+
+    def _faces(self, rgb: Bytes, frame: Frame, *, photo: bool) -> list[Face]:
+        width, height = frame.width, frame.height
+        finest = photo_scale(width, height) if photo else video_scale(width, height, fine=False) * 1.5
+        scales = scales_for(width, height, finest=finest * _SHIFT)
+        found = self._first(rgb, scales=scales, threshold=self._threshold)
+        # The second detector needs faces of 80 px; it is quick, but not on tens of megapixels.
+        zoom = min(2.0 if photo else 1.0, np.sqrt((4e6 if photo else 0.6e6) / (width * height)))
+        return merge([*found, *self._second(rgb, scales=[float(zoom)], threshold=_SECOND_DOUBTFUL)])
+
+    def _counts(self, rgb: Bytes, face: Face) -> bool:
+        """Whether a finding is a face: surely so alone, else when a closer look agrees."""
+        if face.points is None and face.score >= _SECOND_SURE:
+            return True
+        if face.points is not None and face.score >= SURE:
+            return True
+        again = self._searcher.near(rgb, face)
+        if again is None:
+            return False
+        return face.points is None or (again.score + face.score) / 2 >= self._threshold + 0.05
