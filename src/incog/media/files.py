@@ -40,7 +40,7 @@ _NO_LINKS: Final = {
 
 
 def output_error(path: Path, error: OSError) -> OutputError:
-    """Return the error to raise, from ``error``, when writing ``path`` failed; says the reason in plain words."""
+    """Return the error to raise when writing ``path`` failed with ``error``: the reason in plain words."""
     reason = _REASONS.get(error.errno or 0) or error.strerror or str(error)
     return OutputError(f"cannot write {printable(path)}: {reason}")
 
@@ -50,8 +50,8 @@ def pending(
 ) -> PendingFile:
     """Return a file that is written beside ``target`` and takes its name only when it is published.
 
-    overwrite: an existing file of that name is replaced. parents: missing folders are made, and removed again when
-    nothing is published. inputs: files that must not be replaced, not even through a link.
+    overwrite: an existing file of that name is replaced. parents: missing folders are made, and removed again
+    when nothing is published. inputs: files that must not be replaced, not even through a link.
 
         with pending(Path("photo.incog.jpg")) as file:
             file.path.write_bytes(data)
@@ -63,9 +63,9 @@ def pending(
 class PendingFile:
     """A context manager around one result; see ``pending``.
 
-    Entering makes an empty file with an unguessable hidden name and the target's suffix in the target's folder, which
-    only its owner can read until it is published. Leaving without ``publish``, for whatever reason, removes it.
-    Raises OutputError from every step: the target exists, is a folder or is an input, the place cannot be written.
+    Entering makes an empty file with an unguessable hidden name and the target's suffix in the target's folder,
+    which only its owner can read until it is published. Leaving without ``publish``, for whatever reason, removes
+    it. Raises OutputError from every step: the target exists, is a folder or an input, or cannot be written.
     """
 
     def __init__(
@@ -86,9 +86,7 @@ class PendingFile:
             if self._parents:
                 self._make_parents()
             # the kernel applies the umask; the mode is put back when the file is published
-            handle = os.open(
-                self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_CLOEXEC", 0), 0o666
-            )
+            handle = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666)
             try:
                 self._mode = stat.S_IMODE(os.fstat(handle).st_mode)
                 self.path.chmod(0o600)
@@ -109,9 +107,9 @@ class PendingFile:
             self._remove()
 
     def publish(self) -> None:
-        """Put the finished file on the disk and give it its name, in one step that others see whole or not at all.
+        """Put the finished file on the disk and give it its name, in one step: others see all of it or nothing.
 
-        Without ``overwrite`` a file that has appeared under the name meanwhile stays, and OutputError is raised.
+        Without ``overwrite`` a file that has appeared under the name meanwhile stays: OutputError is raised.
         """
         self._check_target()
         try:
@@ -216,7 +214,7 @@ def _place(path: Path) -> Path:
 
 
 def _sync_folder(folder: Path) -> None:
-    # only POSIX can open a folder, and some network shares cannot sync one; the file itself is on the disk by now
+    # only POSIX can open a folder, and some network shares cannot sync one; the file itself is on the disk
     if os.name != "posix":
         return
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

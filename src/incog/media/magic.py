@@ -1,4 +1,4 @@
-"""What a file is, told from its first bytes alone: names lie, and a photo without a suffix still shows a face."""
+"""What a file is, told from its first bytes: names lie, and a photo without a suffix still shows a face."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ _RAW_STARTS: Final = (
 def image_format(head: bytes) -> str | None:
     """Return the still or animated picture format that ``head`` starts, or None.
 
-    ``jpeg``, ``png``, ``gif``, ``webp``, ``tiff``, ``bmp``, ``avif`` and ``heif`` can be opened; any other name
-    is of a picture that incog recognises and cannot read (camera raw files, JPEG 2000, JPEG XL, Photoshop).
+    ``jpeg``, ``png``, ``gif``, ``webp``, ``tiff``, ``bmp``, ``avif`` and ``heif`` can be opened; any other
+    name is of a picture that is recognised and cannot be read (camera raw, JPEG 2000, JPEG XL, Photoshop).
     """
     if head.startswith(b"\xff\xd8\xff"):
         return "jpeg"
@@ -127,7 +127,7 @@ def _is_atom_size(head: bytes) -> bool:
 
 
 def _is_transport_stream(head: bytes) -> bool:
-    # packets of 188 bytes, with a time code of 4 bytes before each on Blu-ray and AVCHD, or with 16 check bytes
+    # packets of 188 bytes, with 4 bytes of time code before each (Blu-ray, AVCHD) or 16 check bytes after
     for start, step in ((0, 188), (4, 192), (0, 204)):
         marks = head[start::step][:5]
         if len(marks) >= 3 and marks == b"\x47" * len(marks):

@@ -1,4 +1,4 @@
-"""Which files of a folder are media: by what they hold, in an order that does not depend on the file system."""
+"""Which files of a folder are media, by what they hold, and in an order that is always the same."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from typing import Final
 from incog.errors import InputError
 from incog.media.magic import HEAD, Media, media_type
 
-MEDIA_SUFFIXES: Final = frozenset(
-    """
-    .jpg .jpeg .jpe .jfif .png .apng .webp .tif .tiff .bmp .dib .avif .avifs .heic .heif .heics .heifs .hif .gif .mpo
-    .jp2 .j2k .jxl .psd .dng .cr2 .cr3 .nef .arw .orf .rw2 .raf .pef .srw
-    .mp4 .m4v .mov .qt .mkv .webm .avi .mpg .mpeg .mpe .m2v .m2ts .mts .flv .wmv .asf .3gp .3g2 .ogv .mxf .insv .lrv
-    """.split()
-)
-"""A file with one of these suffixes is taken for media whatever it holds, so that a broken one is reported."""
+# fmt: off
+MEDIA_SUFFIXES: Final = frozenset({
+    ".3g2", ".3gp", ".apng", ".arw", ".asf", ".avi", ".avif", ".avifs", ".bmp", ".cr2", ".cr3", ".dib",
+    ".dng", ".flv", ".gif", ".heic", ".heics", ".heif", ".heifs", ".hif", ".insv", ".j2k", ".jfif",
+    ".jp2", ".jpe", ".jpeg", ".jpg", ".jxl", ".lrv", ".m2ts", ".m2v", ".m4v", ".mkv", ".mov", ".mp4",
+    ".mpe", ".mpeg", ".mpg", ".mpo", ".mts", ".mxf", ".nef", ".ogv", ".orf", ".pef", ".png", ".psd",
+    ".qt", ".raf", ".rw2", ".srw", ".tif", ".tiff", ".webm", ".webp", ".wmv",
+})
+# fmt: on
+"""A file with one of these suffixes counts as media whatever it holds, so that a broken one is reported."""
 
 # a resource fork that macOS leaves beside each photo on a foreign disk, with the photo's suffix
 _APPLE_DOUBLE: Final = b"\0\x05\x16\x07"
@@ -29,9 +31,9 @@ _APPLE_DOUBLE: Final = b"\0\x05\x16\x07"
 class Walk:
     """What a folder holds. All paths are relative to ``root``, each list in the order of their bytes.
 
-    media: photos and videos, and what is named like one. others: regular files that are neither, and devices, pipes
-    and sockets. links: symbolic links; none is followed, what they point to inside the tree is visited in its own
-    place. errors: what could not be looked at, with the reason.
+    media: photos and videos, and what is named like one. others: regular files that are neither, and devices,
+    pipes and sockets. links: symbolic links; none is followed, what they point to inside the tree is visited in
+    its own place. errors: what could not be looked at, with the reason.
     """
 
     root: Path
@@ -83,18 +85,18 @@ def walk(root: Path, *, without: Iterable[Path] = ()) -> Walk:
 
 
 def sniff(path: Path) -> Media | None:
-    """Return whether the first bytes of the file are those of an ``image`` or of a ``video``, or None if of neither.
+    """Return what the first bytes of the file begin: an ``image``, a ``video``, or None of both.
 
     Raises InputError when the file cannot be read.
     """
     try:
         return media_type(_head(path))
     except OSError as error:
-        raise InputError(f"cannot read {printable(path)}: {_reason(error)}") from error
+        raise InputError(f"cannot be read: {_reason(error)}") from error
 
 
 def printable(path: Path | str) -> str:
-    """Return the name on one line, safe to print: control, invisible and undecodable characters are escaped."""
+    """Return the name on one line, safe to print: control and undecodable characters are escaped."""
     text = os.fspath(path)
     return "".join(character if character.isprintable() else _escape(character) for character in text)
 
