@@ -127,7 +127,9 @@ def select(
         if stream.type == "audio" and taken:
             copied.append(stream.index)
             heard = True
-            decisions.append(f"The audio {label} ({stream.codec_context.name}) was copied bit for bit.")
+            decisions.append(
+                f"The audio {label} ({stream.codec_context.codec.canonical_name}) was copied bit for bit."
+            )
         elif stream.type == "audio":
             decisions.append(
                 f"The audio {label} was dropped: its codec cannot be copied into {container.name}."

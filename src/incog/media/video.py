@@ -163,7 +163,7 @@ class VideoSource:
                 if other is not stream:
                     other.discard = Discard.all
             decoder = decoder_for(stream)
-            ledger = Ledger(decoder.name)
+            ledger = Ledger(decoder.name, opened.format.name)
             last: Fraction | None = None
             for frame in decoded(opened, stream, decoder, ledger):
                 time = self._time(frame, last)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import struct
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -51,7 +52,8 @@ def decoder_for(stream: av.VideoStream, *, threads: int = 0) -> av.VideoCodecCon
     """Return a decoder that gives up at the first error instead of painting over it."""
     decoder = stream.codec_context
     # Only libvpx decodes the transparency of VP8 and VP9.
-    if stream.metadata.get("alpha_mode") == "1" and decoder.name in ("vp8", "vp9"):
+    tags = {key.lower(): value for key, value in stream.metadata.items()}
+    if tags.get("alpha_mode") == "1" and decoder.name in ("vp8", "vp9"):
         name = {"vp8": "libvpx", "vp9": "libvpx-vp9"}[decoder.name]
         created = av.CodecContext.create(name, "r")
         assert isinstance(created, av.VideoCodecContext)
@@ -69,9 +71,12 @@ class Ledger:
     ready in the same call.
     """
 
-    def __init__(self, codec: str) -> None:
+    def __init__(self, codec: str, demuxer: str) -> None:
         self._codec = codec
-        self._strict = codec in _ONE_TO_ONE
+        # An avi file has no time stamps but the order; what libav derives from it for these codecs is late.
+        self._slotted = demuxer == "avi" and codec in ("h264", "hevc")
+        self._slots: deque[int] = deque()
+        self._strict = codec in _ONE_TO_ONE and not self._slotted
         self._waiting: list[int] = []
         self._expected = 0
         self._fields = False
@@ -88,6 +93,8 @@ class Ledger:
         if self._codec in ("vp8", "libvpx") and not memoryview(packet)[0] & 0x10:
             return
         self._expected += 1
+        if self._slotted and packet.dts is not None:
+            self._slots.append(packet.dts)
         if self._strict and packet.pts is not None:
             heapq.heappush(self._waiting, packet.pts)
         else:
@@ -95,6 +102,8 @@ class Ledger:
 
     def received(self, frame: av.VideoFrame) -> None:
         self.shown += 1
+        if self._slotted:
+            frame.pts = self._slots.popleft() if self._slots else None
         if frame.interlaced_frame and self._codec in _FIELDS:
             self._fields = True
             self._strict = False
@@ -132,7 +141,7 @@ def refuse_bomb(width: int, height: int) -> None:
 
 def first_picture(opened: InputContainer, stream: av.VideoStream) -> av.VideoFrame:
     decoder = decoder_for(stream, threads=1)
-    for frame in decoded(opened, stream, decoder, Ledger(decoder.name)):
+    for frame in decoded(opened, stream, decoder, Ledger(decoder.name, opened.format.name)):
         return frame
     raise InputError("the video holds no picture that can be decoded", hint=REPAIR)
 

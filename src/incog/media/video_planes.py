@@ -72,7 +72,7 @@ _UNPACKED = {
     "ayuv64le": "yuva444p16le",
     "monob": "gray",
     "monow": "gray",
-    "pal8": "rgba",
+    "pal8": "rgb24",
 }
 
 

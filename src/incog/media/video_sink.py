@@ -195,8 +195,6 @@ class VideoSink:
         if target is not None and choice.pix_fmt != format_for(header.layout):
             full = header.layout.full_range if header.layout.kind == "yuv" else target.kind != "yuv"
             self._convert = Conversion(choice.pix_fmt, header.layout, full)
-        if target is not None and target.alpha and self._container.muxer in ("webm", "matroska"):
-            stream.metadata["alpha_mode"] = "1"
         return stream
 
     def _tag_colours(self, encoder: av.VideoCodecContext, choice: Choice) -> None:
