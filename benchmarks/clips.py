@@ -168,7 +168,7 @@ def _procedural(rng: np.random.Generator) -> Picture:
 def background(
     rng: np.random.Generator, width: int, height: int, frames: int, moving: bool
 ) -> Callable[[int], Picture]:
-    """Return a function from frame index to face-free picture (height, width, 3); moving: it pans and zooms."""
+    """Return a function from frame index to face-free picture (height, width, 3), moving or not."""
     kind = str(rng.choice(["film", "photo", "procedural"], p=[0.45, 0.35, 0.2]))
     if kind == "film":
         name, start, stop = EMPTY[int(rng.integers(len(EMPTY)))]

@@ -41,7 +41,7 @@ KNOWN = 32
 SPECK = 9
 """Painted regions of fewer pixels than this are coding noise, not boxes."""
 NEAR = 1.5
-"""A painted region is a false box when it touches no hull grown by this factor (a face may be just outside)."""
+"""A painted region is a false box when it touches no hull grown so far: a face may be just outside the frame."""
 
 
 @dataclass(slots=True)

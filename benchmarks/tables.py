@@ -1,0 +1,165 @@
+"""Write docs/benchmarks.md from the result files: ``python benchmarks/tables.py``. No figure in it is typed by hand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import common
+
+PAGE = common.ROOT / "docs" / "benchmarks.md"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Return a Markdown table; columns after the first are aligned right."""
+    lines = [
+        "| " + " | ".join(head) + " |",
+        "|---|" + "---:|" * (len(head) - 1),
+        *("| " + " | ".join(str(cell) for cell in row) + " |" for row in rows),
+    ]
+    return "\n".join(lines)
+
+
+def percent(part: dict[str, Any]) -> str:
+    """Return events of trials, their rate and the upper end of the 95 % interval."""
+    return f"{part['events']} of {part['trials']:,}: {part['rate']:.2%} (≤ {part['high95']:.2%})"
+
+
+def origin(result: dict[str, Any]) -> str:
+    """Return where a result comes from: commit, date, machine, versions and command."""
+    machine, versions = result["machine"], result["versions"]
+    changed = f" and {result['changed_files']} changed files" if result["changed_files"] else ""
+    return (
+        f"Commit `{result['commit'][:10]}`{changed}, {result['date'][:10]}, {machine['processor']}, "
+        f"{machine['cores']} cores, Python {versions['python']}, ONNX Runtime {versions['onnxruntime']}, "
+        f"PyAV {versions['av']}. `{result['command']}`"
+    )
+
+
+def leaks(result: dict[str, Any]) -> str:
+    """Return the section on faces left visible."""
+    runs = result["results"]
+    names = [f"{r['tool']}" + ("" if r["threshold"] == "default" else f" {r['threshold']}") for r in runs]
+    first = runs[0]
+    parts = [
+        "## Faces left visible",
+        f"Generated clips, seed {result['seed']}: {first['clips']} clips, {first['frames']:,} frames, "
+        f"{first['face_frames']['trials']:,} face-frames, {first['appearances']['trials']} face appearances. "
+        "A face-frame leaks when less than 99 % of the visible part of its brow-to-chin hull was altered; "
+        "an appearance leaks when any of its frames does. In brackets the upper end of the 95 % Wilson "
+        "interval. Frames of one clip are correlated, so the bound over face-frames is too narrow; the one "
+        "over appearances is the careful one. Sizes are heights of the face box, hairline to chin, in px. "
+        "deface is measured with its box mask, which covers more than its default ellipse.",
+        table(
+            ["", *names],
+            [
+                ["face-frames left visible", *(percent(r["face_frames"]) for r in runs)],
+                ["appearances with a leak", *(percent(r["appearances"]) for r in runs)],
+                ["area masked outside face hulls", *(f"{r['masked_outside_faces']:.2%}" for r in runs)],
+                ["masked area / hull area", *(r["masked_to_hull_area"] for r in runs)],
+                ["false boxes per frame", *(r["false_boxes_per_frame"] for r in runs)],
+                ["clips without output", *(len(r["refused"]) for r in runs)],
+                ["frames missing in the output", *(r["missing_frames"] for r in runs)],
+            ],
+        ),
+    ]
+    for title, key in (("size in px", "sizes"), ("hazard", "hazards")):
+        rows = [
+            [label, *(percent(r[key][label]["face_frames"]) if label in r[key] else "" for r in runs)]
+            for label in first[key]
+        ]
+        parts.append(table([title, *names], rows))
+    return "\n\n".join([*parts, origin(result)])
+
+
+def speed(result: dict[str, Any]) -> str:
+    """Return the section on speed and memory."""
+    rows = []
+    for name, tools in result["clips"].items():
+        size, faces = name.split("-")
+        base = tools.get("deface", {}).get("frames_per_second")
+        limit = tools.get("transcode", {}).get("frames_per_second")
+        for tool, row in tools.items():
+            fps = row["frames_per_second"]
+            share = row.get("recall", {})
+            rows.append(
+                [
+                    f"{size}, {faces} face{'s' if faces != '1' else ''}",
+                    tool,
+                    (row.get("error", "") and "failed") or fps,
+                    f"{fps / base:.2f}" if base else "",
+                    f"{fps / limit:.2f}" if limit else "",
+                    f"{share['rate']:.2%}" if "rate" in share else "",
+                    share.get("false_boxes", ""),
+                    f"{row['peak_mb']:.0f}",
+                ]
+            )
+    head = [
+        "clip",
+        "tool",
+        "frames/s",
+        "/ deface",
+        "/ transcode",
+        "face-frames covered",
+        "false boxes",
+        "peak MB",
+    ]
+    parts = [
+        "## Speed",
+        f"Wall time of the whole process on clips of {result['frames']} frames with sound, start-up included; "
+        f"median of {result['rounds']} rounds in which the tools take turns.",
+        table(head, rows),
+    ]
+    if "memory" in result:
+        rows = [[k, f"{v['frames']:,}", v["peak_mb"], v["seconds"]] for k, v in result["memory"].items()]
+        parts += ["Peak memory of incog's process tree:", table(["clip", "frames", "MB", "seconds"], rows)]
+    return "\n\n".join([*parts, origin(result)])
+
+
+def photos(result: dict[str, Any]) -> str:
+    """Return the section on photos."""
+    names = list(result["photos"])
+    kinds = list(dict.fromkeys(kind for rows in result["photos"].values() for kind in rows))
+
+    def cell(row: dict[str, Any] | None) -> str:
+        if row is None:
+            return ""
+        if "error" in row:
+            return "failed"
+        extra = f", {len(row['extra'])} extra" if row["extra"] else ""
+        return f"{row['matched']} of {row['marked']}{extra}"
+
+    rows = [[kind, *(cell(result["photos"][name].get(kind)) for name in names)] for kind in kinds]
+    parts = [
+        "## Photos",
+        "Faces matched with hand-drawn boxes at an intersection over union of .5; faces of less than 12 px "
+        "and doubtful ones are left out. The copies: every EXIF orientation, and rescaled.",
+        table(["copy", *names], rows),
+    ]
+    return "\n\n".join([*parts, origin(result)])
+
+
+SECTIONS = {"leaks": leaks, "speed": speed, "photos": photos}
+
+
+def page(results: Path) -> str:
+    """Return the whole page from the result files of a folder; a missing one is named."""
+    parts = ["# Benchmarks", "Made by `python benchmarks/tables.py` from `benchmarks/results/`."]
+    for name, section in SECTIONS.items():
+        path = results / f"{name}.json"
+        parts.append(
+            section(json.loads(path.read_text())) if path.exists() else f"`{name}.json` was not made yet."
+        )
+    return "\n\n".join(parts) + "\n"
+
+
+def main() -> None:
+    """Write the page."""
+    PAGE.write_text(page(common.RESULTS))
+    print(PAGE.relative_to(common.ROOT))
+
+
+if __name__ == "__main__":
+    main()
