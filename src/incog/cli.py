@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from types import FrameType
@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from incog import __version__, geometry, parallel
@@ -26,7 +26,8 @@ from incog.media.walk import Walk, printable, walk
 from incog.methods import DEFAULT, METHODS, make
 from incog.methods.parameters import describe
 from incog.perceive.detector import DETECTORS, best_device
-from incog.pipeline import Options, Perception
+from incog.pipeline import Options, Perception, silent
+from incog.pipeline import Progress as Advance
 from incog.pipeline import plan as look_at
 from incog.pipeline import render as act_on
 from incog.plan import Plan, parse_spans
@@ -67,10 +68,10 @@ class _Screen:
             self.console.print(f"  {hint}")
 
     @contextmanager
-    def bar(self, label: str) -> Iterator[Callable[[str, int, int | None], None] | None]:
-        """Yield a progress callback that draws frames/s and the time left, or None where nobody is looking."""
+    def bar(self, label: str) -> Iterator[Advance]:
+        """Yield a progress callback that draws frames/s and the time left, where somebody is looking."""
         if self.quiet or not self.console.is_terminal:
-            yield None
+            yield silent
             return
         columns = (
             TextColumn("{task.description}"),
@@ -80,7 +81,7 @@ class _Screen:
             TimeRemainingColumn(),
         )
         with Progress(*columns, console=self.console, transient=True) as progress:
-            tasks: dict[str, tuple[int, float]] = {}
+            tasks: dict[str, tuple[TaskID, float]] = {}
 
             def step(stage: str, done: int, total: int | None) -> None:
                 if stage not in tasks or done == 1:
@@ -99,42 +100,60 @@ class _Screen:
 Inputs = Annotated[list[Path], typer.Argument(help="Photos, videos or folders.", show_default=False)]
 Output = Annotated[
     Path | None,
-    typer.Option("--output", "-o", help="File, or folder for several inputs; default: NAME.incog.SUFFIX beside each."),
+    typer.Option(
+        "--output", "-o", help="File, or folder for several inputs; default: NAME.incog.SUFFIX beside each."
+    ),
 ]
 MethodName = Annotated[str, typer.Option("--method", help="How faces are hidden; `incog methods` lists all.")]
 Sets = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A parameter of the method; repeatable.")
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="A parameter of the method; repeatable."),
 ]
 DetectorName = Annotated[str, typer.Option("--detector", help=f"Face detector: {', '.join(DETECTORS)}.")]
 Threshold = Annotated[
-    float, typer.Option("--threshold", help="Detector score that makes a face, 0.05 to 0.95; lower finds more.")
+    float,
+    typer.Option("--threshold", help="Detector score that makes a face, 0.05 to 0.95; lower finds more."),
 ]
 MaskScale = Annotated[
     float, typer.Option("--mask-scale", help="Size of the mask relative to the detector's box, 1 to 3.")
 ]
 Spans = Annotated[
     str | None,
-    typer.Option("--spans", metavar="START-STOP,...", help="Times to act on, such as 0:10-0:30,2:00-end; default all."),
+    typer.Option(
+        "--spans", metavar="START-STOP,...", help="Times to act on, such as 0:10-0:30,2:00-end; default all."
+    ),
 ]
-Seed = Annotated[int | None, typer.Option("--seed", help="For tests: repeatable randomness, which is not private.")]
+Seed = Annotated[
+    int | None, typer.Option("--seed", help="For tests: repeatable randomness, which is not private.")
+]
 SecretFile = Annotated[
     Path | None,
-    typer.Option("--secret-file", help="32 random bytes that all keys come from; readable by the owner only."),
+    typer.Option(
+        "--secret-file", help="32 random bytes that all keys come from; readable by the owner only."
+    ),
 ]
 Workers = Annotated[int, typer.Option("--workers", min=1, max=256, help="Files worked on at the same time.")]
-Threads = Annotated[int, typer.Option("--threads", min=0, max=256, help="Threads of the networks; 0: all cores.")]
+Threads = Annotated[
+    int, typer.Option("--threads", min=0, max=256, help="Threads of the networks; 0: all cores.")
+]
 DeviceName = Annotated[Device, typer.Option("--device", help="Where networks run.")]
 KeepMetadata = Annotated[
-    bool, typer.Option("--keep-metadata", help="Keep time, camera settings and copyright; never place or serials.")
+    bool,
+    typer.Option("--keep-metadata", help="Keep time, camera settings and copyright; never place or serials."),
 ]
 Codec = Annotated[str | None, typer.Option("--codec", help="Video encoder; default by container.")]
 Quality = Annotated[
-    int | None, typer.Option("--quality", min=1, max=100, help="1 (small) to 100 (best); default near lossless.")
+    int | None,
+    typer.Option("--quality", min=1, max=100, help="1 (small) to 100 (best); default near lossless."),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs; never the input.")]
 KeepGoing = Annotated[bool, typer.Option("--keep-going", help="After a failure go on with the other files.")]
-ReportFile = Annotated[Path | None, typer.Option("--report", help="Write a report as JSON, made to be shared.")]
-ReportNames = Annotated[bool, typer.Option("--report-names", help="Name files in the report; else they are numbered.")]
+ReportFile = Annotated[
+    Path | None, typer.Option("--report", help="Write a report as JSON, made to be shared.")
+]
+ReportNames = Annotated[
+    bool, typer.Option("--report-names", help="Name files in the report; else they are numbered.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only errors.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Also say what happened to streams and tags.")]
 
@@ -200,14 +219,15 @@ def hide(
                 screen.say(f"[{job.number}] {printable(job.path)}")
             failed = len(problems)
             names = {job.number: job.path for job in jobs}
+            reports: dict[int, FileReport] = {}
             for message in problems:
                 screen.error(message)
             if not problems or keep_going:
                 for outcome in _outcomes(jobs, settings, workers, keep_going, screen):
                     failed += outcome.report.status == "failed"
                     _tell(outcome, screen)
-                    summary.files.append(_named(outcome, names, report_names))
-            summary.files.sort(key=lambda item: next(n for n, p in names.items() if item.name in (str(n), printable(p))))
+                    reports[outcome.job.number] = _named(outcome, names, report_names)
+            summary.files = [reports[number] for number in sorted(reports)]
             save(summary.model_dump_json(indent=2))
         skipped = len(jobs) - len(summary.files)
         if skipped:
@@ -224,11 +244,9 @@ def _outcomes(
         return
     for job in jobs:
         with screen.bar(printable(Path(job.path.name))) as step:
-            outcomes = list(
-                parallel.run([job], settings, progress=(lambda _, step=step: step) if step else None)
-            )
-        yield from outcomes
-        if outcomes[0].report.status == "failed" and not keep_going:
+            outcome = parallel.work(job, settings, step)
+        yield outcome
+        if outcome.report.status == "failed" and not keep_going:
             return
 
 
@@ -244,7 +262,9 @@ def _tell(outcome: parallel.Outcome, screen: _Screen) -> None:
     if report.status == "no_faces":
         screen.say(f"{path} -> {target}: no faces found")
     else:
-        rate = f", {report.frames / report.seconds:.1f} frames/s" if report.frames > 1 and report.seconds else ""
+        rate = (
+            f", {report.frames / report.seconds:.1f} frames/s" if report.frames > 1 and report.seconds else ""
+        )
         covered = f", {report.rescan.covered} added by the rescan" if report.rescan.covered else ""
         screen.say(f"{path} -> {target}: {report.tracks} face(s) hidden{covered}{rate}")
     if report.rescan.on_purpose:
@@ -257,7 +277,9 @@ def _tell(outcome: parallel.Outcome, screen: _Screen) -> None:
 @app.command()
 def plan(
     source: Annotated[Path, typer.Argument(help="A photo or a video.", show_default=False)],
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Default: NAME.plan.json beside it.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Default: NAME.plan.json beside it.")
+    ] = None,
     detector: DetectorName = "centerface",
     threshold: Threshold = 0.4,
     spans: Spans = None,
@@ -283,7 +305,7 @@ def plan(
                     open_source(source),
                     perception,
                     spans=parse_spans(spans) if spans else [],
-                    **({"progress": step} if step else {}),
+                    progress=step,
                 )
             made.save(file.path, overwrite=True)
             file.publish()
@@ -298,7 +320,8 @@ def render(
     plan: Annotated[Path, typer.Argument(help="A plan that `incog plan` wrote.", show_default=False)],
     output: Output = None,
     source: Annotated[
-        Path | None, typer.Option("--source", help="The file it was made from; default: found beside the plan.")
+        Path | None,
+        typer.Option("--source", help="The file it was made from; default: found beside the plan."),
     ] = None,
     method: MethodName = DEFAULT,
     sets: Sets = None,
@@ -333,7 +356,9 @@ def render(
             output=OutputOptions(codec=codec, quality=quality, keep_metadata=keep_metadata),
             overwrite=overwrite,
         )
-        perception = Perception(detector=made.detector, threshold=made.threshold, device=where, threads=threads)
+        perception = Perception(
+            detector=made.detector, threshold=made.threshold, device=where, threads=threads
+        )
         with _report_place(report, overwrite) as save:
             job = parallel.Job(1, path, target, follow=False)
             try:
@@ -346,7 +371,7 @@ def render(
                         secret,
                         perception,
                         options=options,
-                        **({"progress": step} if step else {}),
+                        progress=step,
                     )
                 done.name = "1"
                 outcome = parallel.Outcome(job, done, target=target)
@@ -354,7 +379,9 @@ def render(
                 failure = FileReport(name="1", status="failed", error=str(error))
                 outcome = parallel.Outcome(job, failure, hint=error.hint)
             _tell(outcome, screen)
-            summary = Report(device=where, randomness=randomness, files=[_named(outcome, {1: path}, report_names)])
+            summary = Report(
+                device=where, randomness=randomness, files=[_named(outcome, {1: path}, report_names)]
+            )
             save(summary.model_dump_json(indent=2))
         if outcome.report.status == "failed":
             raise typer.Exit(1)
@@ -367,7 +394,9 @@ def methods() -> None:
     for heading in ("name", "family", "hides from", "reversible", "parameters", "claims"):
         table.add_column(heading, overflow="fold")
     for name, kind in METHODS.items():
-        parameters = "\n".join(f"{row.name}={row.default}: {row.help} ({row.range})" for row in describe(kind))
+        parameters = "\n".join(
+            f"{row.name}={row.default}: {row.help} ({row.range})" for row in describe(kind)
+        )
         claims = "\n".join(f"{'+' if claim.holds else '!'} {claim.statement}" for claim in kind().claims())
         reversible = "yes" if kind.reversible else "no"
         default = " (default)" if name == DEFAULT else ""
@@ -514,7 +543,9 @@ def main() -> None:
     """Run the command line; ``incog FILE`` means ``incog hide FILE``."""
     signal.signal(signal.SIGTERM, _stop)
     arguments = sys.argv[1:]
-    commands = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
+    commands = {
+        command.name or command.callback.__name__ for command in app.registered_commands if command.callback
+    }
     if arguments and not arguments[0].startswith("-") and arguments[0] not in commands:
         arguments = ["hide", *arguments]
     try:

@@ -19,13 +19,13 @@ _LUMA = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722), "bt2020": (0.2627, 
 
 def _samples(plane: Array, layout: Layout, *, chroma: bool) -> Floats:
     """Return samples as float32: luma and R'G'B' in 0..1, chroma in -0.5..0.5 (unclipped beyond the legal range)."""
-    unit = 1 << (layout.depth - 8)
-    values = plane.astype(np.float32)
+    unit = np.float32(1 << (layout.depth - 8))
+    values: Floats = plane.astype(np.float32)
     if layout.kind == "yuv" and not layout.full_range:
         return (values - 128 * unit) / (224 * unit) if chroma else (values - 16 * unit) / (219 * unit)
     if chroma:
-        return (values - 128 * unit) / layout.maximum
-    return values / layout.maximum
+        return (values - 128 * unit) / np.float32(layout.maximum)
+    return values / np.float32(layout.maximum)
 
 
 def _quantise(values: Floats, layout: Layout, *, chroma: bool) -> Floats:
@@ -71,7 +71,9 @@ def rgb(frame: Frame, region: Region | None = None) -> Floats:
         step = 1 << layout.shift_x, 1 << layout.shift_y
         size = blue.shape[1] * step[0], blue.shape[0] * step[1]
         blue, red = (
-            cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR)[: first.shape[0], : first.shape[1]]
+            np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR), np.float32)[
+                : first.shape[0], : first.shape[1]
+            ]
             for plane in (blue, red)
         )
     weight_red, weight_blue = _LUMA[layout.matrix]
@@ -79,7 +81,7 @@ def rgb(frame: Frame, region: Region | None = None) -> Floats:
     r = first + 2 * (1 - weight_red) * red
     b = first + 2 * (1 - weight_blue) * blue
     g = (first - weight_red * r - weight_blue * b) / weight_green
-    return np.clip(np.stack([r, g, b], axis=2), 0, 1)
+    return np.asarray(np.clip(np.stack([r, g, b], axis=2), 0, 1), dtype=np.float32)
 
 
 def rgb8(frame: Frame, region: Region | None = None) -> Bytes:
@@ -109,21 +111,23 @@ def luma8(frame: Frame) -> Bytes:
     if frame.layout.kind == "rgb":
         return np.asarray(cv2.cvtColor(rgb8(frame), cv2.COLOR_RGB2GRAY), dtype=np.uint8)
     if frame.layout.depth > 8:
-        return (plane >> (frame.layout.depth - 8)).astype(np.uint8)
+        return np.right_shift(plane.astype(np.uint16), frame.layout.depth - 8).astype(np.uint8)
     return np.asarray(plane, dtype=np.uint8)
 
 
 def blend(frame: Frame, region: Region, pixels: Floats, weight: Floats) -> None:
     """Write new pixels into a region of the frame's own planes, in place.
 
-    region: as ``align`` gave it, (h, w) large. pixels: (h, w, 3) float32 R'G'B' in 0..1. weight: (h, w) float32 in 0..1;
-    where it is 1 nothing of the old sample is left, where it is 0 the sample is not touched. A chroma sample takes the
-    largest weight of the pixels that it belongs to.
+    region: as ``align`` gave it, (h, w) large. pixels: (h, w, 3) float32 R'G'B' in 0..1. weight: (h, w) float32 in
+    0..1; where it is 1 nothing of the old sample is left, where it is 0 the sample is not touched. A chroma
+    sample takes the largest weight of the pixels that it belongs to.
     """
     x0, y0, x1, y1 = region
     layout = frame.layout
     if layout.kind == "rgb":
-        _mix(frame.planes[0][y0:y1, x0:x1], _quantise(pixels, layout, chroma=False), weight[..., None], layout)
+        _mix(
+            frame.planes[0][y0:y1, x0:x1], _quantise(pixels, layout, chroma=False), weight[..., None], layout
+        )
         return
     weight_red, weight_blue = _LUMA[layout.matrix] if layout.kind == "yuv" else _LUMA["bt601"]
     luma = pixels @ np.array([weight_red, 1 - weight_red - weight_blue, weight_blue], dtype=np.float32)

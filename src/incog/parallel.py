@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -15,10 +15,18 @@ from incog.errors import IncogError, OutputError, UsageError
 from incog.keys import FILE_ID_BYTES, Secret, derive
 from incog.media.base import Source
 from incog.methods import make
-from incog.pipeline import Options, Perception, Progress, hide
+from incog.pipeline import Options, Perception, Progress, hide, silent
 from incog.report import FileReport
 
-_ALIASES = {".jpeg": ".jpg", ".jpe": ".jpg", ".jfif": ".jpg", ".tiff": ".tif", ".heif": ".heic", ".m4v": ".mp4", ".apng": ".png"}
+_ALIASES = {
+    ".jpeg": ".jpg",
+    ".jpe": ".jpg",
+    ".jfif": ".jpg",
+    ".tiff": ".tif",
+    ".heif": ".heic",
+    ".m4v": ".mp4",
+    ".apng": ".png",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,25 +79,16 @@ def beside(path: Path) -> Path:
 
 
 def run(
-    jobs: Sequence[Job],
-    settings: Settings,
-    *,
-    workers: int = 1,
-    keep_going: bool = False,
-    progress: Callable[[Job], Progress] | None = None,
+    jobs: Sequence[Job], settings: Settings, *, workers: int, keep_going: bool = False
 ) -> Iterator[Outcome]:
-    """Hide the faces of every job and yield the outcomes as they are done; without ``keep_going`` stop at the first
-    failure. The result of a file does not depend on the number of workers."""
-    if workers <= 1 or len(jobs) <= 1:
-        for job in jobs:
-            outcome = _work(job, settings, progress(job) if progress else None)
-            yield outcome
-            if outcome.report.status == "failed" and not keep_going:
-                return
-        return
+    """Hide the faces of every job in several processes and yield the outcomes as they are done.
+
+    Without ``keep_going`` no further job is begun after a failure. The result of a file does not depend on the number
+    of workers.
+    """
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context) as pool:
-        futures = {pool.submit(_work, job, settings, None): job for job in jobs}
+        futures = {pool.submit(work, job, settings): job for job in jobs}
         try:
             for future in as_completed(futures):
                 outcome = _collected(future, futures[future])
@@ -104,7 +103,9 @@ def _collected(future: Future[Outcome], job: Job) -> Outcome:
     try:
         return future.result()
     except BrokenProcessPool:
-        return Outcome(job, _failed(job, "a worker process died, perhaps for want of memory"), hint="use fewer --workers")
+        return Outcome(
+            job, _failed(job, "a worker process died, perhaps for want of memory"), hint="use fewer --workers"
+        )
 
 
 @lru_cache(maxsize=1)
@@ -112,7 +113,8 @@ def _perception(detector: str, threshold: float, device: str, threads: int) -> P
     return Perception(detector=detector, threshold=threshold, device=device, threads=threads)
 
 
-def _work(job: Job, settings: Settings, progress: Progress | None) -> Outcome:
+def work(job: Job, settings: Settings, progress: Progress = silent) -> Outcome:
+    """Hide the faces of one file; whatever goes wrong becomes a failed outcome, and no file."""
     written: list[Path] = []
 
     def target(source: Source) -> Path:
@@ -121,7 +123,9 @@ def _work(job: Job, settings: Settings, progress: Progress | None) -> Outcome:
 
     try:
         perception = _perception(settings.detector, settings.threshold, settings.device, settings.threads)
-        file_id = derive(settings.secret, "file id", job.number).secret[:FILE_ID_BYTES] if settings.seeded else None
+        file_id = (
+            derive(settings.secret, "file id", job.number).secret[:FILE_ID_BYTES] if settings.seeded else None
+        )
         report = hide(
             job.path,
             target,
@@ -131,7 +135,7 @@ def _work(job: Job, settings: Settings, progress: Progress | None) -> Outcome:
             spans=settings.spans,
             options=settings.options,
             file_id=file_id,
-            **({"progress": progress} if progress else {}),
+            progress=progress,
         )
     except IncogError as error:
         return Outcome(job, _failed(job, str(error)), hint=error.hint)

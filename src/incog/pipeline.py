@@ -33,14 +33,16 @@ RESCAN_SECONDS = 0.64
 """Time between the frames of a video that the rescan looks at."""
 
 
-def _silent(stage: str, done: int, total: int | None) -> None:
+def silent(stage: str, done: int, total: int | None) -> None:
     """The progress of callers that want none."""
 
 
 class Perception:
     """The detectors, loaded once per process. Raises ModelError when one is missing, UsageError for a bad name."""
 
-    def __init__(self, *, detector: str = "centerface", threshold: float = 0.4, device: str = "cpu", threads: int = 0):
+    def __init__(
+        self, *, detector: str = "centerface", threshold: float = 0.4, device: str = "cpu", threads: int = 0
+    ):
         self.detector, self.threshold = detector, threshold
         self.settings = track.Settings(threshold=threshold, low=min(threshold, track.Settings().low))
         first = make_detector(detector, device=device, threads=threads)
@@ -63,7 +65,7 @@ def plan(
     *,
     spans: list[tuple[float, float]] | None = None,
     file_id: bytes | None = None,
-    progress: Progress = _silent,
+    progress: Progress = silent,
 ) -> Plan:
     """Look at every frame and return where the faces are. file_id: 16 bytes, random by default."""
     file_id = file_id or secrets.token_bytes(FILE_ID_BYTES)
@@ -113,7 +115,7 @@ def render(
     perception: Perception,
     *,
     options: Options | None = None,
-    progress: Progress = _silent,
+    progress: Progress = silent,
 ) -> FileReport:
     """Hide the plan's faces in ``source``, look at the result again, and publish it as ``target``.
 
@@ -134,7 +136,9 @@ def render(
             covered += len(findings.exposed)
             plan = _extended(source, plan, findings, perception, progress)
         else:
-            raise ExposedError(f"{len(findings.exposed)} face(s) could still be seen after {ROUNDS} rounds of covering")
+            raise ExposedError(
+                f"{len(findings.exposed)} face(s) could still be seen after {ROUNDS} rounds of covering"
+            )
         file.publish()
     hidden = [item for item in plan.tracks if item.hide]
     longest = max((len(item.boxes) for item in hidden), default=0)
@@ -179,7 +183,7 @@ def hide(
     spans: list[tuple[float, float]] | None = None,
     options: Options | None = None,
     file_id: bytes | None = None,
-    progress: Progress = _silent,
+    progress: Progress = silent,
 ) -> FileReport:
     """Plan and render one file. target: where to, or a function that says so once the content is known.
 
@@ -199,7 +203,7 @@ def hide(
 
 def parameters(method: Method) -> dict[str, str | int | float | bool | list[int]]:
     """Return the method's parameters as a report shows them."""
-    names = [field.name for field in fields(method)] if is_dataclass(method) else []
+    names: list[str] = [item.name for item in fields(method)] if is_dataclass(method) else []
     values = {name: getattr(method, name) for name in names}
     return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
@@ -326,13 +330,13 @@ def _extended(
         found = tracker.run(_watched(source, "following", progress)).tracks
     if not found:
         raise ExposedError(f"{len(findings.exposed)} face(s) seen in the output could not be followed")
-    added = [
-        PlanTrack.of(_renumbered(item, first + number)) for number, item in enumerate(found)
-    ]
+    added = [PlanTrack.of(_renumbered(item, first + number)) for number, item in enumerate(found)]
     return plan.model_copy(update={"tracks": [*plan.tracks, *added]})
 
 
 def _renumbered(item: Track, number: int) -> Track:
     origins = item.origins.copy()
     origins[:] = Origin.ADDED
-    return Track(number, item.start, item.boxes, item.points, item.scores, origins, item.grow + 0.1, item.hide)
+    return Track(
+        number, item.start, item.boxes, item.points, item.scores, origins, item.grow + 0.1, item.hide
+    )

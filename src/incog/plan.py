@@ -1,6 +1,7 @@
 """The Plan: where faces are, found in the first pass, to be reviewed or edited, and acted on in the second.
 
-A plan says where people are in a file, so it is as sensitive as the file. It never holds a key, an embedding or a pixel.
+A plan says where people are in a file, so it is as sensitive as the file. It never holds a key, an embedding or a
+pixel.
 """
 
 from __future__ import annotations
@@ -42,8 +43,8 @@ class SourceRecord(_Model):
 
 
 class PlanTrack(_Model):
-    """One face over consecutive frames. ``boxes`` alone is enough for a track made by hand; the other lists, when given,
-    have one entry per box. To have a face left visible, set ``hide`` to false."""
+    """One face over consecutive frames. ``boxes`` alone is enough for a track made by hand; the other lists, when
+    given, have one entry per box. To have a face left visible, set ``hide`` to false."""
 
     id: int = Field(gt=0)
     start: int = Field(ge=0)
@@ -65,7 +66,9 @@ class PlanTrack(_Model):
                 raise ValueError(f"points must be five per box, got {len(five)}")
         for x0, y0, x1, y1 in self.boxes:
             if not (x0 < x1 and y0 < y1):
-                raise ValueError(f"a box must be x0, y0, x1, y1 with x0 < x1 and y0 < y1, got {x0, y0, x1, y1}")
+                raise ValueError(
+                    f"a box must be x0, y0, x1, y1 with x0 < x1 and y0 < y1, got {x0, y0, x1, y1}"
+                )
         return self
 
     @classmethod
@@ -76,7 +79,9 @@ class PlanTrack(_Model):
             start=track.start,
             boxes=[tuple(row) for row in np.round(track.boxes.astype(float), 1).tolist()],
             points=[
-                None if np.isnan(five).any() else [tuple(point) for point in np.round(five.astype(float), 1).tolist()]
+                None
+                if np.isnan(five).any()
+                else [tuple(point) for point in np.round(five.astype(float), 1).tolist()]
                 for five in track.points
             ],
             scores=np.round(track.scores.astype(float), 3).tolist(),
@@ -126,7 +131,9 @@ class Plan(_Model):
             raise ValueError("the ids of tracks must differ")
         for track in self.tracks:
             if track.start + len(track.boxes) > self.source.frames:
-                raise ValueError(f"track {track.id} must end within the {self.source.frames} frames of the source")
+                raise ValueError(
+                    f"track {track.id} must end within the {self.source.frames} frames of the source"
+                )
         return self
 
     @property
@@ -206,7 +213,7 @@ def _seconds(text: str) -> float:
         parts = []
     if not 1 <= len(parts) <= 3 or any(not 0 <= part < 10**6 for part in parts):
         raise UsageError(f"a time must be SECONDS, M:SS or H:MM:SS, got {text.strip()!r}")
-    return sum(part * 60**power for power, part in enumerate(reversed(parts)))
+    return float(sum(part * 60.0 ** float(power) for power, part in enumerate(reversed(parts))))
 
 
 def within(time: Fraction, spans: Sequence[tuple[float, float]]) -> bool:

@@ -28,9 +28,9 @@ class ClaimReport(_Model):
 class Rescan(_Model):
     """What the second look at the finished output found.
 
-    exposed: faces outside every mask that are left: 0, or the file was not written. covered: faces that the rescan found
-    and that were then covered. on_purpose: faces left visible because of ``--spans`` or an edited plan. frames: frames
-    looked at in the last round; rounds: how often the output was looked at. detectors: which looked.
+    exposed: faces outside every mask that are left: 0, or the file was not written. covered: faces that the rescan
+    found and that were then covered. on_purpose: faces left visible because of ``--spans`` or an edited plan. frames:
+    frames looked at in the last round; rounds: how often the output was looked at. detectors: which looked.
     """
 
     exposed: int = 0

@@ -164,7 +164,7 @@ def _follow(template: Bytes, size: float, view: _View, guess: Floats) -> tuple[F
     margin = round(_PATCH / 2 / 0.6 * _REACH)
     side = _PATCH + 2 * margin
     window = _patch(view, guess, extent * side / _PATCH, side)
-    scores = cv2.matchTemplate(window, template, cv2.TM_CCOEFF_NORMED)
+    scores = np.asarray(cv2.matchTemplate(window, template, cv2.TM_CCOEFF_NORMED), np.float32)
     _, best, _, (x, y) = cv2.minMaxLoc(scores)
     offset = np.array([_peak(scores[y], x), _peak(scores[:, x], y)], dtype=np.float32) - margin
     return guess + offset * np.float32(2 * extent / _PATCH), float(best) if np.isfinite(best) else 0.0
@@ -241,7 +241,9 @@ def assign(expected: Floats, found: Floats) -> list[tuple[int, int]]:
     cost = distance / mean + 0.5 * ratio + (1 - overlap(expected, found))
     cost[(distance > mean) | (ratio > 1)] = 1e3
     rows, columns = linear_sum_assignment(cost)
-    return [(int(row), int(column)) for row, column in zip(rows, columns, strict=True) if cost[row, column] < 1e3]
+    return [
+        (int(row), int(column)) for row, column in zip(rows, columns, strict=True) if cost[row, column] < 1e3
+    ]
 
 
 class Tracker:
@@ -312,7 +314,9 @@ class Tracker:
 
     def _is_cut(self, now: Floats, before: Floats, change: Floats) -> bool:
         mean = float(change.mean())
-        return mean > 40 or (mean > 10 and mean > 4 * float(self._unrest.mean()) and _correlation(now, before) < 0.8)
+        return mean > 40 or (
+            mean > 10 and mean > 4 * float(self._unrest.mean()) and _correlation(now, before) < 0.8
+        )
 
     def _is_sudden(self, change: Floats) -> bool:
         """Something appeared: a part of the picture changes far more than it did, and more than the rest."""
@@ -352,7 +356,8 @@ class Tracker:
         """Carry all live tracks from the last keyframe through the segment; return the faces of no track."""
         view = segment[-1]
         paths = [
-            _path(before, live.rows[before.index], segment, live.velocity(before.index)) for live in self._live
+            _path(before, live.rows[before.index], segment, live.velocity(before.index))
+            for live in self._live
         ]
         expected = np.array(
             [
@@ -502,7 +507,9 @@ class Tracker:
         """Whether another track already holds this face in this frame."""
         box = np.array([face.box], np.float32)
         return any(
-            other is not live and index in other.rows and overlap(other.rows[index].box[None], box)[0, 0] > 0.4
+            other is not live
+            and index in other.rows
+            and overlap(other.rows[index].box[None], box)[0, 0] > 0.4
             for other in (*self._live, *self._done[-64:])
         )
 
@@ -550,7 +557,9 @@ class Tracker:
                     continue
                 last, first = other.rows[other.end].box, live.rows[start].box
                 size = (_size(last) + _size(first)) / 2
-                near = np.linalg.norm(_centre(last) - _centre(first)) < size * (0.8 + 1.2 * gap / self._bridge)
+                near = np.linalg.norm(_centre(last) - _centre(first)) < size * (
+                    0.8 + 1.2 * gap / self._bridge
+                )
                 alike = 0.6 < _size(last) / _size(first) < 1.7
                 if near and alike and (before is None or other.end > before.end):
                     before = other
@@ -571,7 +580,7 @@ class Tracker:
             index = min(live.rows) if direction < 0 else live.end
             last = live.rows[index]
             inner = live.rows.get(index - direction * 3, last)
-            motion = (_centre(last.box) - _centre(inner.box)) / 3
+            motion = (_centre(last.box) - _centre(inner.box)) / np.float32(3)
             for number in range(1, self._tail + 1):
                 at = index + direction * number
                 if not low <= at < high:

@@ -139,8 +139,8 @@ class CenterFace:
                     | ((boxes[:, 3] > bottom - top - 2) & (bottom < size[1]))
                 )
                 boxes, scores, points = boxes[~inner], scores[~inner], points[~inner]
-                boxes = (boxes + np.float32([left, top, left, top])) * np.tile(factors, 2)
-                points = (points + np.float32([left, top])) * factors
+                boxes = (boxes + np.array([left, top, left, top], np.float32)) * np.tile(factors, 2)
+                points = (points + np.array([left, top], np.float32)) * factors
                 for box, score, five in zip(boxes, scores, points, strict=True):
                     x0, y0, x1, y1 = (float(value) for value in box)
                     found.append(Face(box=(x0, y0, x1, y1), score=float(score), points=five))
@@ -182,7 +182,7 @@ class Hog:
 
     def __call__(self, rgb: Bytes, *, scales: Sequence[float], threshold: float) -> list[Face]:
         margin = float(np.log(threshold / (1 - threshold)))
-        grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+        grey = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.uint8)
         height, width = grey.shape
         found: list[Face] = []
         for scale in scales:
