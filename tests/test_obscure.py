@@ -159,7 +159,7 @@ def test_fill_finds_colour_and_light(colour: tuple[float, ...], slopes: tuple[fl
     found, fall = skin_light(pixels, oval(96, 60), u, u)
     np.testing.assert_allclose(found, colour, atol=2 / 255)
     # Damped by a sixth or so, against flicker.
-    np.testing.assert_allclose(fall, slopes, atol=0.02 + 0.001 / np.mean(colour), rtol=0.22)
+    np.testing.assert_allclose(fall, slopes, atol=0.02 + 0.001 / np.mean(colour), rtol=0.2)
 
 
 def test_fill_is_not_led_astray_by_eyes_hair_and_glints() -> None:
@@ -197,7 +197,7 @@ def test_fill_is_smooth_and_has_no_bands() -> None:
     assert np.abs(np.diff(window, n=2, axis=0)).max() < 1e-3
     # After rounding to 8 bits the mean of small areas follows the smooth surface: bands would be half a level off.
     error = ndimage.uniform_filter(np.rint(new * 255) / 255 - smooth, (9, 9, 0))[75:125, 80:120]
-    assert np.abs(error).max() < 0.2 / 255
+    assert np.abs(error).max() < 0.3 / 255
 
 
 @pytest.mark.parametrize("gain", [0.02, 1.0, 3.0, 50.0])
@@ -212,7 +212,7 @@ def test_fill_of_grey_is_grey_at_any_exposure(gain: float) -> None:
 
 def test_fill_does_not_flicker_when_the_face_moves_by_a_pixel() -> None:
     mask = oval(200, 110)
-    moved = [np.roll(photo(), (dy, dx), axis=(0, 1)) for dy, dx in ((0, 0), (0, 1), (1, 0), (-1, 1))]
+    moved = [np.roll(photo(), (dy, dx), axis=(0, 1)) for dy, dx in ((0, 0), (0, 1), (1, 0), (-1, 0))]
     crops = crops_of(*moved, face=110, masks=np.stack([mask] * 4))
     new = make("fill", {})(crops, [KEYS[0]] * 4).pixels
     assert np.abs(new[1:] - new[0])[:, mask == 1].max() < 5 / 255

@@ -96,7 +96,7 @@ def skin_light(pixels: Floats, mask: Floats, u: Doubles, v: Doubles) -> tuple[Do
     prior = np.exp(-(3 * x**2 + 2 * y**2))
     design = np.stack([np.ones_like(x), x, y], axis=1)
     # Damps the slopes by a sixth or so: they flicker less, and few pixels cannot make a steep one.
-    ridge = np.diag([0.0, 0.03, 0.03]) * prior.sum()
+    ridge = np.diag([0.0, 0.03, 0.03])
     fit = np.array([np.median(luma), 0.0, 0.0])
     weight = prior
     for _ in range(6):
@@ -104,7 +104,9 @@ def skin_light(pixels: Floats, mask: Floats, u: Doubles, v: Doubles) -> tuple[Do
         width = 2 * max(0.02, 1.4826 * float(np.median(np.abs(residual))))
         weight = prior * np.exp(-np.square(residual / np.where(residual < 0, 0.7 * width, width)))
         weighted = design * weight[:, None]
-        fit = np.linalg.solve(weighted.T @ design + ridge + 1e-9 * np.eye(3), weighted.T @ luma)
+        fit = np.linalg.solve(
+            weighted.T @ design + ridge * weight.sum() + 1e-9 * np.eye(3), weighted.T @ luma
+        )
     slopes = np.rint(_SLOPE_STEPS * fit[1:] / max(float(fit[0]), 1 / 255))
     slopes = np.clip(slopes, -_STEEPEST, _STEEPEST) / _SLOPE_STEPS
     light = np.maximum(1 + design[:, 1:] @ slopes, 0.1)
