@@ -18,7 +18,10 @@ from incog.methods.parameters import Parameter
 from incog.methods.per_crop import CROP_CONDITION, REST_CONDITION, PerCrop, scope_of
 from incog.types import Floats, Key
 
-_SAME_PATTERN = "all frames of a track have the same pattern, so averaging frames does not remove it"
+_SAME_PATTERN = (
+    "all frames of a track have the same pattern, so averaging frames does not remove it, "
+    "as long as the size of the face in the crop stays the same"
+)
 _CHANNELS = 3
 
 
@@ -124,7 +127,7 @@ class DpPixelate(PerCrop):
         return (
             Claim(
                 f"The masked pixels are {total:g}-differentially private for images that differ in at most "
-                f"m = {self.pixels} pixels of the crop: {self.epsilon:g} per frame, {frames} frame(s).",
+                f"m = {self.pixels} pixels of the crop: {self.epsilon:g} per frame.",
                 holds=True,
                 scope=scope_of(frames),
                 conditions=(
