@@ -257,7 +257,9 @@ def dump(folder: Path, path: Path, output: Path, truth: Truth, measured: Measure
     if not wanted:
         return
     folder.mkdir(parents=True, exist_ok=True)
-    for index, pair in enumerate(zip(clips.read(path), clips.read(output), strict=False)):
+    size = (truth.width, truth.height)
+    results = (cv2.resize(np.ascontiguousarray(frame), size) for frame in clips.read(output))
+    for index, pair in enumerate(zip(clips.read(path), results, strict=False)):
         for row in wanted.get(index, []):
             hull = truth.hulls[np.flatnonzero((truth.frame == index) & (truth.actor == row.actor))[0]]
             reach = 1.8 * row.size + 10
@@ -268,7 +270,7 @@ def dump(folder: Path, path: Path, output: Path, truth: Truth, measured: Measure
             for picture in pair:
                 crop = np.ascontiguousarray(picture[y0:y1, x0:x1, ::-1])
                 crop = cv2.resize(crop, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_LINEAR)
-                line = np.round(((hull - (x0, y0) + 0.5) * zoom) * 16).astype(np.int32)
+                line = np.round(((hull - (x0, y0) + 0.5) * zoom - 0.5) * 16).astype(np.int32)
                 halves.append(cv2.polylines(crop, [line], True, (0, 255, 0), 1, cv2.LINE_AA, 4))
             cv2.imwrite(str(folder / f"{path.stem}-{row.actor}-{index:03}.png"), np.hstack(halves))
 
