@@ -63,9 +63,9 @@ def pending(
 class PendingFile:
     """A context manager around one result; see ``pending``.
 
-    Entering makes an empty file with an unguessable hidden name and the target's suffix in the target's folder,
-    which only its owner can read until it is published. Leaving without ``publish``, for whatever reason, removes
-    it. Raises OutputError from every step: the target exists, is a folder or an input, or cannot be written.
+    Entering makes an empty file in the target's folder, with an unguessable hidden name and the target's suffix,
+    that only its owner can read until it is published. Leaving without ``publish``, for whatever reason,
+    removes it. Raises OutputError from every step: the target exists, is a folder or an input, or cannot be written.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class PendingFile:
             self._remove()
 
     def publish(self) -> None:
-        """Put the finished file on the disk and give it its name, in one step: others see all of it or nothing.
+        """Put the finished file on the disk and give it its name, in one step: it is seen whole or not.
 
         Without ``overwrite`` a file that has appeared under the name meanwhile stays: OutputError is raised.
         """

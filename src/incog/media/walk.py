@@ -32,8 +32,8 @@ class Walk:
     """What a folder holds. All paths are relative to ``root``, each list in the order of their bytes.
 
     media: photos and videos, and what is named like one. others: regular files that are neither, and devices,
-    pipes and sockets. links: symbolic links; none is followed, what they point to inside the tree is visited in
-    its own place. errors: what could not be looked at, with the reason.
+    pipes and sockets. links: symbolic links; none is followed, what they point to in the tree is visited
+    in its own place. errors: what could not be looked at, with the reason.
     """
 
     root: Path
