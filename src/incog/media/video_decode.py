@@ -19,6 +19,7 @@ from av.sidedata.sidedata import Type as SideType
 
 from incog.errors import InputError
 from incog.media.video_files import Container
+from incog.media.video_matroska import video_blocks
 
 _SIDE = 16384
 _PIXELS = 2**27
@@ -154,21 +155,27 @@ def decoded(
     for packet in opened.demux(stream):
         if packet.is_corrupt:
             raise InputError(f"the video is damaged or cut off after {ledger.shown} pictures", hint=REPAIR)
-        # The empty packet at the end makes the decoder give out what it still holds.
+        last = packet.dts is None and packet.pts is None and not packet.size
+        read += not last
         if packet.size:
-            read += 1
             ledger.sent(packet)
-        elif packet.dts is not None or packet.pts is not None:
+        elif not last:
             continue
+        # The very last packet, which is empty, makes the decoder give out what it still holds.
         for frame in decoder.decode(packet):
             if frame.is_corrupt:
                 raise _skipped(ledger.shown)
             ledger.received(frame)
             yield frame
-    # An mp4 names every packet in its index; libav takes the end of the file for the end of the video.
-    if opened.format.name.startswith("mov") and read < len(stream.index_entries):
+    # libav takes the end of the file for the end of the video, and passes over what it does not understand.
+    if opened.format.name.startswith("matroska"):
+        ordinal = [other.index for other in opened.streams if other.type == "video"].index(stream.index)
+        promised = (*video_blocks(Path(opened.name)), 0)[ordinal]
+    else:
+        promised = len(stream.index_entries)
+    if read < promised:
         raise InputError(
-            f"the video is cut off: its index names {len(stream.index_entries)} packets, the file has {read}",
+            f"the video is damaged or cut off: it has {promised} packets, of which {read} can be read",
             hint=REPAIR,
         )
 

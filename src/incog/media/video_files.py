@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from incog.errors import InputError
+from incog.media.video_matroska import EBML_MAGIC, cut_off, doctype
 
 Name = Literal["mp4", "mov", "mkv", "webm", "avi"]
 
@@ -34,7 +35,6 @@ class Container:
 _PICTURES = {b"heic", b"heix", b"heim", b"heis", b"mif1", b"avif"}
 _BOXES = {b"ftyp", b"moov", b"mdat", b"moof", b"free", b"skip", b"wide", b"pnot", b"uuid", b"sidx", b"styp"}
 _PRINTABLE = set(string.printable.encode()) | {0xA9}
-_EBML, _DOCTYPE, _SEGMENT, _CLUSTER = 0x1A45DFA3, 0x4282, 0x18538067, 0x1F43B675
 
 
 def identify(path: Path) -> Container:
@@ -52,20 +52,13 @@ def identify(path: Path) -> Container:
                 raise InputError("the file is empty")
             if head[4:8] in _BOXES:
                 return _identify_boxes(file, end, head)
-            if head[:4] == _EBML.to_bytes(4, "big"):
-                return _identify_ebml(file, end)
+            if head[:4] == EBML_MAGIC:
+                return _identify_ebml(path)
             if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
                 return _identify_riff(file, end)
     except OSError as error:
         raise InputError(f"the file cannot be read: {error.strerror or error}") from error
     raise InputError("the file is not a video that incog reads (mp4, mov, mkv, webm or avi)")
-
-
-def _cut(promised: int, end: int) -> InputError:
-    return InputError(
-        f"the video is cut off: its header promises {promised} bytes, the file has {end}",
-        hint="copy the file again from where it came from",
-    )
 
 
 def _boxes(file: BinaryIO, end: int) -> Iterator[tuple[bytes, int, int]]:
@@ -92,7 +85,7 @@ def _identify_boxes(file: BinaryIO, end: int, head: bytes) -> Container:
     for kind, _, stop in _boxes(file, end):
         # Cameras append trailers of their own: only a box of the standard counts as a promise.
         if stop > end and kind in _BOXES:
-            raise _cut(stop, end)
+            raise cut_off(stop, end)
         order.append(kind)
     if b"moov" not in order:
         raise InputError(
@@ -105,59 +98,13 @@ def _identify_boxes(file: BinaryIO, end: int, head: bytes) -> Container:
     return Container("mp4", "mov", "mp4", faststart)
 
 
-def _element(file: BinaryIO) -> tuple[int, int | None] | None:
-    """Read identifier and size of an EBML element; the size is None when unknown, all is None at the end."""
-    first = file.read(1)
-    if not first or not first[0]:
-        return None
-    width = 9 - first[0].bit_length()
-    identifier = int.from_bytes(first + file.read(width - 1), "big")
-    first = file.read(1)
-    if not first or not first[0]:
-        return None
-    width = 9 - first[0].bit_length()
-    mask = (1 << (7 * width)) - 1
-    size = int.from_bytes(first + file.read(width - 1), "big") & mask
-    return identifier, None if size == mask else size
-
-
-def _identify_ebml(file: BinaryIO, end: int) -> Container:
-    file.seek(0)
-    header = _element(file)
-    if header is None or header[1] is None or header[1] > 4096:
-        raise InputError("the file starts like a Matroska video, but its header is damaged")
-    stop = file.tell() + header[1]
-    doctype = b""
-    while file.tell() < stop:
-        child = _element(file)
-        if child is None or child[1] is None:
-            break
-        value = file.read(min(child[1], 64))
-        if child[0] == _DOCTYPE:
-            doctype = value.rstrip(b"\0")
-    if doctype not in (b"webm", b"matroska"):
-        raise InputError("the file starts like a Matroska video, but says that it is something else")
-    file.seek(stop)
-    segment = _element(file)
-    if segment is None or segment[0] != _SEGMENT:
-        raise InputError("the video is cut off: nothing follows its header")
-    if segment[1] is not None:
-        if file.tell() + segment[1] > end:
-            raise _cut(file.tell() + segment[1], end)
-    else:
-        _walk_clusters(file, end)
-    if doctype == b"webm":
+def _identify_ebml(path: Path) -> Container:
+    kind = doctype(path)
+    if kind == b"webm":
         return Container("webm", "matroska", "webm")
-    return Container("mkv", "matroska", "matroska")
-
-
-def _walk_clusters(file: BinaryIO, end: int) -> None:
-    """Check the lengths inside a segment whose own length was never filled in (live recordings)."""
-    while (child := _element(file)) is not None and child[1] is not None:
-        stop = file.tell() + child[1]
-        if stop > end:
-            raise _cut(stop, end)
-        file.seek(stop)
+    if kind == b"matroska":
+        return Container("mkv", "matroska", "matroska")
+    raise InputError("the file starts like a Matroska video, but says that it is something else")
 
 
 def _identify_riff(file: BinaryIO, end: int) -> Container:
@@ -172,6 +119,6 @@ def _identify_riff(file: BinaryIO, end: int) -> Container:
         if size in (0, 0xFFFFFFFF):
             break
         if start + 8 + size > end:
-            raise _cut(start + 8 + size, end)
+            raise cut_off(start + 8 + size, end)
         start += 8 + size + size % 2
     return Container("avi", "avi", "avi")
