@@ -169,11 +169,17 @@ def sixteen_bit(data: bytes, eight: Array, *, page: int = 0, turn: int = 1) -> A
     """
     flags = cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION
     packed = np.frombuffer(data, np.uint8)
-    if page == 0:
-        decoded = cv2.imdecode(packed, flags)
-    else:
-        pages = cv2.imdecodemulti(packed, flags, range=(page, page + 1))[1]
-        decoded = pages[0] if pages else None
+    # it prints a line for every private tag of a sound TIFF file
+    level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        pages = (
+            [cv2.imdecode(packed, flags)]
+            if page == 0
+            else cv2.imdecodemulti(packed, flags, range=(page, page + 1))[1]
+        )
+    finally:
+        cv2.utils.logging.setLogLevel(level)
+    decoded = pages[0] if pages else None
     if decoded is None or decoded.dtype != np.uint16:
         return None
     deep: Array = decoded[..., None] if decoded.ndim == 2 else decoded

@@ -139,13 +139,16 @@ class PendingFile:
                     f"the output {printable(self.target)} is the input itself",
                     hint="choose another name or folder with -o",
                 )
-        if self.target.name in {"", ".."} or self.target.is_dir():
-            raise OutputError(f"the output {printable(self.target)} is a folder, it must be a file")
-        if os.path.lexists(self.target):
-            if not self._overwrite:
-                raise self._exists()
-            if not self.target.is_symlink() and not self.target.is_file():
-                raise OutputError(f"the output {printable(self.target)} exists and is not a regular file")
+        try:
+            if self.target.name in {"", ".."} or self.target.is_dir():
+                raise OutputError(f"the output {printable(self.target)} is a folder, it must be a file")
+            if os.path.lexists(self.target):
+                if not self._overwrite:
+                    raise self._exists()
+                if not self.target.is_symlink() and not self.target.is_file():
+                    raise OutputError(f"the output {printable(self.target)} exists and is not a regular file")
+        except OSError as error:
+            raise output_error(self.target, error) from error
 
     def _exists(self) -> OutputError:
         return OutputError(

@@ -330,13 +330,16 @@ def _is_deep(image: ImageFile.ImageFile, data: bytes, kind: str) -> bool:
         depths, form = _tags(image).get(258, (1,)), _tags(image).get(339, (1,))
         if max(depths) > 16 or set(form) - {1, 4}:
             raise InputError("only TIFF files with whole numbers of 8 or 16 bits per sample can be read")
-        return max(depths) == 16
+        return bool(max(depths) == 16)
     return False
 
 
 def _is_inverted(image: ImageFile.ImageFile) -> bool:
     # Pillow turns white-is-zero round for 8 bits and leaves it as it is for 16
-    return isinstance(image, TiffImagePlugin.TiffImageFile) and _tags(image).get(262, 1) in {0}
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return False
+    photometric: object = _tags(image).get(262)
+    return photometric == 0
 
 
 def _traits(

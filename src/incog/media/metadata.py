@@ -173,7 +173,7 @@ def telling(exif: Image.Exif) -> list[str]:
     """Return in plain words what an EXIF block says about place, people and devices."""
     found = {**dict(exif), **_directory(exif, _EXIF_IFD)}
     words = [word for tag, word in _TELLING.items() if tag in found]
-    if _GPS_IFD in exif:
+    if _GPS_IFD in exif or _directory(exif, _GPS_IFD):
         words.insert(0, "the GPS position")
     if 0x010F in exif or 0x0110 in exif:
         words.append("the camera")
