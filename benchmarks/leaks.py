@@ -1,6 +1,7 @@
 """How many faces of the test clips stay visible after incog, deface, or the truth itself as a check.
 
-``python benchmarks/leaks.py --seed 2 --tool incog deface --out benchmarks/results/leaks.json``
+``python benchmarks/leaks.py --seed 2 --tool incog deface deface:0.1 --out benchmarks/results/leaks.json``; a
+number after the colon is a threshold other than the tool's own.
 
 Both tools paint faces black (incog ``--method blackout``, deface ``--replacewith solid``), because coding
 alters every pixel a little and only black can be told from that: the clips hold no dark sample (see
@@ -363,9 +364,11 @@ def main() -> None:
     )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, required=True, help="JSON file for the figures")
-    parser.add_argument("--tool", nargs="+", choices=["incog", "deface", "truth"], default=["incog"])
     parser.add_argument(
-        "--threshold", nargs="+", default=[None], help="thresholds; the default is the tool's own"
+        "--tool",
+        nargs="+",
+        default=["incog"],
+        help="incog, deface or truth; with a threshold as in deface:0.1",
     )
     parser.add_argument("--extra", default="", help="further options for the tool, one string")
     parser.add_argument("--limit", type=int, help="use this many clips, spread over the hazards")
@@ -379,6 +382,8 @@ def main() -> None:
         "--work", type=Path, default=common.ROOT / "runs", help="folder for clips and outputs"
     )
     options = parser.parse_args()
+    if unknown := {spec.partition(":")[0] for spec in options.tool} - {"incog", "deface", "truth"}:
+        parser.error(f"--tool must be incog, deface or truth, got {', '.join(sorted(unknown))}")
     if shutil.disk_usage(common.ROOT).free < 2**30:
         sys.exit("less than 1 GiB of disk is free")
     header = {**common.record(), "seed": options.seed}
@@ -386,13 +391,13 @@ def main() -> None:
         clips.make(options.seed, options.work / f"clips-{options.seed}"), options.limit, options.only
     )
     results = []
-    for tool in options.tool:
-        for threshold in options.threshold:
-            begin = time.perf_counter()
-            folder = options.work / f"out-{options.seed}-{tool}-{threshold or 'default'}"
-            results.append(evaluate(tool, paths, folder, options, threshold))
-            print(report(results[-1]))
-            print(f"  {time.perf_counter() - begin:.0f} s")
+    for spec in options.tool:
+        tool, _, threshold = spec.partition(":")
+        begin = time.perf_counter()
+        folder = options.work / f"out-{options.seed}-{tool}-{threshold or 'default'}"
+        results.append(evaluate(tool, paths, folder, options, threshold or None))
+        print(report(results[-1]))
+        print(f"  {time.perf_counter() - begin:.0f} s")
     common.save(options.out, {**header, "results": results})
 
 

@@ -122,7 +122,7 @@ def repeat(source: Path, target: Path, times: int) -> None:
         outputs: dict[str, av.stream.Stream] = {}
         shift = {"video": 0, "audio": 0}
         for _ in range(times):
-            ends = dict(shift)
+            ends, early = dict(shift), {"video": 0, "audio": 0}
             with av.open(str(source)) as reader:
                 for stream in reader.streams:
                     if stream.type not in outputs:
@@ -131,12 +131,12 @@ def repeat(source: Path, target: Path, times: int) -> None:
                     if packet.dts is None or packet.pts is None:
                         continue
                     kind = packet.stream.type
-                    length = packet.duration or 0
+                    early[kind] = min(early[kind], packet.pts)
                     packet.pts, packet.dts = packet.pts + shift[kind], packet.dts + shift[kind]
-                    ends[kind] = max(ends[kind], packet.pts + length)
+                    ends[kind] = max(ends[kind], packet.pts + (packet.duration or 0))
                     packet.stream = outputs[kind]
                     writer.mux(packet)
-            shift = ends
+            shift = {kind: ends[kind] - early[kind] for kind in shift}
 
 
 def tool_command(tool: str, source: Path, target: Path, paint: bool) -> list[str]:
