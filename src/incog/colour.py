@@ -156,6 +156,7 @@ def _pool(plane: Floats, layout: Layout, how: np.ufunc) -> Floats:
 
 def _mix(target: Array, new: Floats, weight: Floats, layout: Layout) -> None:
     old = target.astype(np.float32)
-    mixed = np.clip(np.rint(old + (new - old) * weight), 0, layout.maximum).astype(target.dtype)
+    # In this form weight 1 gives ``new`` exactly; old + (new - old) * weight rounds, and so depends on ``old``.
+    mixed = np.clip(np.rint(old * (1 - weight) + new * weight), 0, layout.maximum).astype(target.dtype)
     # Rounding may move a sample even at weight 0 when ``new`` is not finite; the mask decides alone.
     np.copyto(target, mixed, where=weight > 0)
