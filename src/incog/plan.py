@@ -21,6 +21,7 @@ from incog.errors import InputError, PlanError, UsageError
 from incog.types import Origin, Track
 
 Number = Annotated[float, Field(allow_inf_nan=False, ge=-1e6, le=1e6)]
+Seconds = Annotated[float, Field(allow_inf_nan=False, ge=0)]
 Box = tuple[Number, Number, Number, Number]
 _LETTERS = "dipa"
 """One letter per row of a track: detected, interpolated, propagated, added by hand or by the rescan."""
@@ -120,7 +121,7 @@ class Plan(_Model):
     source: SourceRecord
     detector: str
     threshold: float = Field(gt=0, lt=1)
-    spans: list[tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(gt=0)]]] = []
+    spans: list[tuple[Seconds, Seconds]] = []
     scanned: list[int] = []
     tracks: list[PlanTrack] = []
 
@@ -129,6 +130,9 @@ class Plan(_Model):
         ids = [track.id for track in self.tracks]
         if len(set(ids)) != len(ids):
             raise ValueError("the ids of tracks must differ")
+        for start, stop in self.spans:
+            if stop <= start:
+                raise ValueError(f"a span must end after it starts, got {start, stop}")
         for track in self.tracks:
             if track.start + len(track.boxes) > self.source.frames:
                 raise ValueError(
