@@ -21,7 +21,6 @@ from PIL import Image
 
 from incog.media import containers
 from incog.media.encode import (
-    Traits,
     avif_options,
     picture,
     png_bytes,
@@ -31,6 +30,7 @@ from incog.media.encode import (
     write_tiff_page,
 )
 from incog.media.metadata import exif_block
+from incog.media.traits import Traits
 from incog.types import Array, Layout
 
 Box = tuple[int, int, int, int]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Final
 
@@ -16,36 +15,12 @@ import tifffile
 from PIL import Image, TiffImagePlugin
 
 from incog.errors import OutputError
-from incog.media.metadata import Kept, Value, exif_block
+from incog.media.metadata import Value, exif_block
+from incog.media.traits import Traits
 from incog.types import Array, Layout
 
 _QUALITY: Final = {"jpeg": 95, "webp": 95, "avif": 90, "heif": 92}
 """Default quality of the lossy formats: no difference can be seen."""
-
-
-@dataclass(frozen=True, slots=True)
-class Traits:
-    """What an output takes over from its source besides the samples; all of it describes pixels, none of it people.
-
-    format: a name of ``decode.FORMATS``. icc: the colour profile. dpi: horizontal and vertical, of the upright
-    picture. tables, sampling: the quantisation of a JPEG source, so that what is not changed stays as it was.
-    chroma: subsampling of an AVIF or HEIF source. primaries: colour primaries and transfer of a HEIF source (ITU-T
-    H.273). lossless: for WebP. chunks: PNG chunks about colour. loops, delays, raw_delays: as in ``Contents``.
-    """
-
-    format: str
-    icc: bytes | None = None
-    dpi: tuple[float, float] | None = None
-    tables: tuple[tuple[int, ...], ...] = ()
-    sampling: int = 0
-    chroma: str = "4:2:0"
-    primaries: tuple[int, int] | None = None
-    lossless: bool = False
-    chunks: tuple[tuple[bytes, bytes], ...] = ()
-    loops: int | None = None
-    delays: tuple[Fraction, ...] = ()
-    raw_delays: tuple[tuple[int, int], ...] = ()
-    kept: Kept = field(default_factory=Kept)
 
 
 def encode(pixels: Array, layout: Layout, traits: Traits, quality: int | None) -> bytes:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from PIL import Image, TiffImagePlugin
+from PIL import ExifTags, Image, TiffImagePlugin
 
 Value = str | int | float | TiffImagePlugin.IFDRational | tuple[object, ...]
 
@@ -177,7 +177,7 @@ def telling(exif: Image.Exif) -> list[str]:
         words.insert(0, "the GPS position")
     if 0x010F in exif or 0x0110 in exif:
         words.append("the camera")
-    if 0x0201 in exif or 0x0201 in _directory(exif, 1):
+    if 0x0201 in exif or 0x0201 in _directory(exif, ExifTags.IFD.IFD1):
         words.append("a thumbnail")
     return list(dict.fromkeys(words))
 
