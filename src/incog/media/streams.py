@@ -25,7 +25,7 @@ _TELEMETRY = re.compile(
     r"""
       \bGPS | \bGLONASS\b | \$G[PNLA](GGA|RMC|GLL|VTG) | \bNMEA\b
     | latt?itude | longt?itude | \blat\s*[:=] | \b(lon|lng)\s*[:=] | \b(rel|abs)_alt\b | \baltitude\b
-    | HOME\s*\( | BAROMETER | \bISO\s*:\s*\d | \bshutter\s*: | \bfnum\s*: | SrtCnt | FrameCnt | DiffTime
+    | HOME\s*\(\s*-?\d | BAROMETER | \bISO\s*:\s*\d | \bshutter\s*: | \bfnum\s*: | SrtCnt | FrameCnt | DiffTime
     | \bG(yro|imbal)?\.?(yaw|pitch|roll)\b | \bgimbal | \b(yaw|pitch|roll)\s*[:=] | \bheading\s*[:=]
     | \b[DH]\s*=?\s*-?\d+(\.\d+)?\s*m\b.*\b[DHV](\.[SV])?\s*=?\s*-?\d
     | -?\d{1,3}\.\d{4,}\s*[,;\s]\s*-?\d{1,3}\.\d{4,}

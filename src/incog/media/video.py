@@ -122,7 +122,7 @@ class VideoSource:
             rate=rate or Fraction(25),
             aspect=aspect,
             codec=stream.codec_context.name,
-            colour=replace(colour, range=int(first.color_range)) if layout.kind != "yuv" else colour,
+            colour=replace(colour, range=int(first.color_range)) if layout.kind == "rgb" else colour,
             field_order=int(stream.codec_context.field_order),
             mastering=mastering_display(sides.get(SideType.MASTERING_DISPLAY_METADATA)),
             light=light_level(sides.get(SideType.CONTENT_LIGHT_LEVEL)),

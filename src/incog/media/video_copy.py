@@ -62,7 +62,8 @@ def find_telemetry(path: Path, container: Container) -> dict[int, bool]:
                     scanned.append(stream)
         if scanned:
             for packet in opened.demux(scanned):
-                found[packet.stream_index] |= streams.looks_like_telemetry(bytes(packet))
+                if packet.size:
+                    found[packet.stream_index] |= streams.looks_like_telemetry(bytes(packet))
         return found
 
 
@@ -96,7 +97,9 @@ class Copier:
             stamp = packet.dts if packet.dts is not None else packet.pts
             if until is not None and stamp is not None and stamp * packet.time_base > until:
                 return
-            packet.stream = self._targets[packet.stream_index]
-            with writing():
-                self._output.mux(packet)
+            # The muxer of mp4 adds the empty texts that end a subtitle by itself.
+            if packet.stream.codec_context.name != "mov_text" or bytes(packet) != b"\0\0":
+                packet.stream = self._targets[packet.stream_index]
+                with writing():
+                    self._output.mux(packet)
             self._advance()

@@ -44,6 +44,8 @@ def open_input(path: Path, container: Container) -> Iterator[InputContainer]:
             options={"protocol_whitelist": "file", "max_pixels": str(_PIXELS)},
         ) as opened:
             yield opened
+    except av.EOFError as error:
+        raise InputError("the video ends before a picture can be decoded", hint=REPAIR) from error
     except (av.FFmpegError, OSError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"the video cannot be decoded: {reason}", hint=REPAIR) from error

@@ -51,6 +51,8 @@ _OPTIONS = {
     "libvpx-vp9": {"deadline": "realtime", "cpu-used": "7", "row-mt": "1", "tile-columns": "2"},
     "libvpx": {"deadline": "realtime", "cpu-used": "7"},
     "libsvtav1": {"preset": "10"},
+    # Limited range in JPEG is common, and beside the letter of the standard.
+    "mjpeg": {"strict": "unofficial"},
     "ffv1": {"level": "3", "slicecrc": "1"},
     "prores_ks": {"vendor": "apl0"},
 }
