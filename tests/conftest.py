@@ -12,6 +12,7 @@ from typing import Any
 
 import av
 import cv2
+import hypothesis
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -24,6 +25,9 @@ from incog.colour import rgb8
 from incog.media import open_source
 from incog.pipeline import Perception
 from incog.types import Face
+
+hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("repeatable")
 
 Picture = npt.NDArray[np.uint8]
 _MILLI = Fraction(1, 1000)
