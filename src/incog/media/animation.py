@@ -209,7 +209,8 @@ class GifWriter:
     def _write(self, pixels: Array, *, clear: bool) -> None:
         # clearing a frame clears its rectangle: all of the canvas has to be in it
         x0, y0, x1, y1 = changed_box(None if clear else self._shown, pixels)
-        indices, palette, transparent = indexed(pixels[y0:y1, x0:x1])
+        # viewers clear to transparency where the frame knows a transparent colour, else to a colour of their own
+        indices, palette, transparent = indexed(pixels[y0:y1, x0:x1], hole=clear)
         image = Image.fromarray(indices)
         image.putpalette(palette.tobytes())
         buffer = io.BytesIO()
@@ -230,31 +231,36 @@ class GifWriter:
         self._shown, self._number = None if clear else pixels, self._number + 1
 
 
-def indexed(pixels: Array) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], int | None]:
+def indexed(
+    pixels: Array, *, hole: bool = False
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], int | None]:
     """Reduce (H, W, 4) uint8 RGBA to at most 256 colours, exactly where there are no more.
 
-    Returns indices (H, W) uint8, the palette (N, 3) uint8, and the index of the fully transparent entry or None.
-    Alpha below one half becomes transparent, other alpha opaque.
+    hole: have a transparent entry even when no pixel is transparent and a colour must yield for it. Returns indices
+    (H, W) uint8, the palette (N, 3) uint8, and the index of the transparent entry or None. Alpha below one half
+    counts as transparent, other alpha as opaque.
     """
     clear = _clear(pixels)
-    room = 255 if clear.any() else 256
+    hole = hole or bool(clear.any())
     colours = pixels[..., :3].astype(np.uint32)
-    packed = np.where(clear, 1 << 24, colours[..., 0] << 16 | colours[..., 1] << 8 | colours[..., 2])
-    values, inverse = np.unique(packed, return_inverse=True)
-    if len(values) <= 256:
-        palette = np.stack([values >> 16 & 255, values >> 8 & 255, values & 255], axis=1).astype(np.uint8)
-        transparent = len(values) - 1 if values[-1] == 1 << 24 else None
-        return inverse.reshape(clear.shape).astype(np.uint8), palette, transparent
-    image = picture(pixels[..., :3])
-    reduced = image.quantize(room, Image.Quantize.MEDIANCUT)
-    dithered = image.quantize(palette=reduced, dither=Image.Dither.FLOYDSTEINBERG)
-    palette = np.array(reduced.getpalette(), np.uint8).reshape(-1, 3)[:room]
-    indices = np.array(dithered)
-    if not clear.any():
+    packed = colours[..., 0] << 16 | colours[..., 1] << 8 | colours[..., 2]
+    room = 255 if hole else 256
+    values, inverse = np.unique(packed[~clear], return_inverse=True)
+    # Pillow shows no transparency at all when the first frame has no such entry
+    hole = hole or len(values) < room
+    if len(values) <= room:
+        palette = np.stack([values >> 16, values >> 8 & 255, values & 255], axis=1).astype(np.uint8)
+        indices = np.zeros(clear.shape, np.uint8)
+        indices[~clear] = inverse
+    else:
+        image = picture(pixels[..., :3])
+        reduced = image.quantize(room, Image.Quantize.MEDIANCUT)
+        indices = np.array(image.quantize(palette=reduced, dither=Image.Dither.FLOYDSTEINBERG))
+        palette = np.array(reduced.getpalette(), np.uint8).reshape(-1, 3)[:room]
+    if not hole:
         return indices, palette, None
-    palette = np.concatenate([palette, np.zeros((1, 3), np.uint8)])
-    indices[clear] = len(palette) - 1
-    return indices, palette, len(palette) - 1
+    indices[clear] = len(palette)
+    return indices, np.concatenate([palette, np.zeros((1, 3), np.uint8)]), len(palette)
 
 
 def _clear(pixels: Array) -> npt.NDArray[np.bool_]:
