@@ -27,7 +27,7 @@ def face_at(x: float, y: float, width: float, height: float, *, angle: float = 0
 centres = st.floats(-50, 700)
 sides = st.floats(3, 1500)
 shares = st.floats(0.5, 2)
-feathers = st.just(0.0) | st.floats(0.5, 30)
+feathers = st.just(0.0) | st.floats(1, 30)
 faces = st.builds(
     lambda x, y, width, share, angle, grow: face_at(x, y, width, width * share, angle=angle, grow=grow),
     centres,
