@@ -165,7 +165,7 @@ def hide(
     method: MethodName = DEFAULT,
     sets: Sets = None,
     detector: DetectorName = "centerface",
-    threshold: Threshold = 0.4,
+    threshold: Threshold = 0.3,
     mask_scale: MaskScale = geometry.MASK_SCALE,
     spans: Spans = None,
     seed: Seed = None,
@@ -281,7 +281,7 @@ def plan(
         Path | None, typer.Option("--output", "-o", help="Default: NAME.plan.json beside it.")
     ] = None,
     detector: DetectorName = "centerface",
-    threshold: Threshold = 0.4,
+    threshold: Threshold = 0.3,
     spans: Spans = None,
     threads: Threads = 0,
     device: DeviceName = Device.auto,

@@ -47,7 +47,8 @@ def hull(face: Face, scale: float = MASK_SCALE) -> Floats:
     half_width = max(face.width, 0.7 * face.height) / 2
     half_height = max(face.height, 0.7 * face.width) / 2
     reach = scale * (1 + face.grow)
-    outline = unit * [half_width * reach, half_height * reach] + face.centre
+    # One pixel more: to small faces the grid of pixels is coarse.
+    outline = unit * [half_width * reach + 1, half_height * reach + 1] + face.centre
     return outline.astype(np.float32)
 
 

@@ -41,7 +41,7 @@ class Perception:
     """The detectors, loaded once per process. Raises ModelError when one is missing, UsageError for a bad name."""
 
     def __init__(
-        self, *, detector: str = "centerface", threshold: float = 0.4, device: str = "cpu", threads: int = 0
+        self, *, detector: str = "centerface", threshold: float = 0.3, device: str = "cpu", threads: int = 0
     ):
         self.detector, self.threshold = detector, threshold
         self.settings = track.Settings(threshold=threshold, low=min(threshold, track.Settings().low))
@@ -321,7 +321,7 @@ def _extended(
             sure = Face(box=face.box, score=1.0, points=face.points)
             seeds.setdefault(index, []).append(sure)
         tracker = track.Tracker(
-            lambda frame, fine: seeds.get(frame.index, []),
+            lambda frame, depth: seeds.get(frame.index, []),
             perception.searcher.look,
             rate=source.rate,
             settings=perception.settings,

@@ -13,7 +13,7 @@ import numpy as np
 from incog import colour, geometry
 from incog.perceive.detector import Detector, merge, scales_for
 from incog.perceive.search import SURE, Searcher, photo_scale, video_scale
-from incog.types import Bytes, Face, Floats, Frame
+from incog.types import Bytes, Depth, Face, Floats, Frame
 
 COVERED = 0.75
 """Share of a found face's inner hull that masks must cover for the face to count as hidden."""
@@ -98,7 +98,7 @@ class Rescanner:
 
     def _faces(self, rgb: Bytes, frame: Frame, *, photo: bool) -> list[Face]:
         width, height = frame.width, frame.height
-        finest = photo_scale(width, height) if photo else video_scale(width, height, fine=False) * 1.5
+        finest = photo_scale(width, height) if photo else video_scale(width, height, Depth.COARSE) * 1.5
         scales = scales_for(width, height, finest=finest * _SHIFT)
         found = self._first(rgb, scales=scales, threshold=self._threshold)
         # The second detector needs faces of 80 px; it is quick, but not on tens of megapixels.

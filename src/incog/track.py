@@ -18,10 +18,10 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from incog import colour
-from incog.types import Bytes, Face, Floats, Frame, Origin, Track
+from incog.types import Bytes, Depth, Face, Floats, Frame, Origin, Track
 
-Scan = Callable[[Frame, bool], list[Face]]
-"""Searches a whole frame; the flag asks for the finest scale as well. Returns faces down to ``Settings.low``."""
+Scan = Callable[[Frame, Depth], list[Face]]
+"""Searches a whole frame. Returns faces down to ``Settings.low``."""
 
 Look = Callable[[Frame, Face], Face | None]
 """Searches near a place where a face of a known size is expected."""
@@ -31,18 +31,21 @@ Look = Callable[[Frame, Face], Face | None]
 class Settings:
     """How closely a video is watched. Times in seconds, scores in 0..1.
 
-    threshold: score that starts a track. low: score that continues one. interval: between scans. fine: between scans
-    at the finest scale. patience: how long an unseen face is followed. bridge: longest gap that is filled between two
-    tracks. tail: how far tracks are extended at both ends. sure: score that needs no second sight.
-    memory: bytes of decoded frames that may be held to follow faces backwards.
+    threshold: score that starts a track. low: score that continues one, or starts one when a closer look agrees. sure:
+    score that needs no closer look. interval, fine, finest: longest time between scans that are at least that close;
+    a scene's first frame is scanned most closely. patience: how long an unseen face is followed. bridge: longest gap
+    that is filled between two tracks. back: how far a new face is followed backwards at most. tail: how far tracks
+    are extended at both ends. memory: bytes of decoded frames that may be held to follow faces backwards.
     """
 
-    threshold: float = 0.4
+    threshold: float = 0.3
     low: float = 0.2
     interval: float = 0.32
-    fine: float = 1.0
+    fine: float = 0.8
+    finest: float = 2.4
     patience: float = 1.0
-    bridge: float = 2.0
+    bridge: float = 1.2
+    back: float = 2.0
     tail: float = 0.12
     sure: float = 0.65
     memory: int = 400_000_000
@@ -50,7 +53,7 @@ class Settings:
 
 def every_frame(settings: Settings) -> Settings:
     """Return the settings for animations, where each frame may show something else."""
-    return replace(settings, interval=0.0, fine=0.0)
+    return replace(settings, interval=0.0, fine=0.0, finest=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,7 @@ class _Live:
     """A track in the making: one row per frame, and how often and how surely it was seen."""
 
     rows: dict[int, _Row]
+    template: Bytes
     first_seen: int
     last_seen: int
     best: float
@@ -126,6 +130,9 @@ class _View:
 
 _PATCH = 28
 """Side of the matched template in its own pixels."""
+
+_NEW = 40
+"""Most new faces that are looked at closely on one keyframe, the surest first."""
 
 _REACH = 0.8
 """How far from the guess a face is searched, as a share of its size."""
@@ -179,14 +186,18 @@ def _peak(line: Floats, at: int) -> float:
     return at + (0.5 * (left - right) / bend if bend < -1e-9 else 0.0)
 
 
-def _path(anchor: _View, row: _Row, views: Sequence[_View], drift: Floats) -> list[tuple[Floats, float]]:
-    """Follow a face from its row in ``anchor`` through ``views`` in the order given (either direction in time).
+def _template(view: _View, box: Floats) -> Bytes:
+    """Return what a face looks like in a view, (28, 28) uint8, to find it again by."""
+    return _patch(view, _centre(box), 0.6 * _size(box), _PATCH)
+
+
+def _path(template: Bytes, box: Floats, views: Sequence[_View], drift: Floats) -> list[tuple[Floats, float]]:
+    """Follow a face from its box through ``views`` in the order given (either direction in time).
 
     Returns the centre and the correlation per view. drift: first guess of the motion, px per step.
     """
-    size = _size(row.box)
-    centre = _centre(row.box)
-    template = _patch(anchor, centre, 0.6 * size, _PATCH)
+    size = _size(box)
+    centre = _centre(box)
     path: list[tuple[Floats, float]] = []
     for view in views:
         guess = centre + drift
@@ -263,18 +274,22 @@ class Tracker:
         self._wanted = keyframes
         rate = rate if rate > 0 else 25.0
         self._interval = max(1, min(round(settings.interval * rate), 12))
-        self._fine = max(1, round(settings.fine * rate))
+        self._between = {
+            Depth.FINE: max(1, round(settings.fine * rate)),
+            Depth.FINEST: max(1, round(settings.finest * rate)),
+        }
         self._patience = max(3, round(settings.patience * rate))
         self._bridge = max(3, round(settings.bridge * rate))
         self._tail = max(2, round(settings.tail * rate))
-        self._reach_back = max(2 * self._interval + 1, round(1.2 * rate))
+        self._reach_back = max(2 * self._interval + 1, round(settings.back * rate))
         self._history: deque[_View] = deque()
         self._live: list[_Live] = []
         self._done: list[_Live] = []
         self._scene = 0
         self._scene_starts: list[int] = [0]
         self._key = -1
-        self._last_fine = -(10**9)
+        self._last: dict[Depth, int] = {}
+        self._sudden = False
         self._unrest = np.full((27, 48), 4.0, np.float32)
         self._scanned: list[int] = []
 
@@ -285,7 +300,6 @@ class Tracker:
         for frame in frames:
             view = _View(frame)
             thumbnail = view.thumbnail()
-            sudden = False
             if previous is not None:
                 change = np.abs(thumbnail - previous)
                 if self._is_cut(thumbnail, previous, change):
@@ -293,12 +307,12 @@ class Tracker:
                     self._scene_starts.append(frame.index)
                     self._scene += 1
                 else:
-                    sudden = self._is_sudden(change)
+                    self._sudden |= self._is_sudden(change)
                 self._unrest = 0.8 * self._unrest + 0.2 * change
             previous = thumbnail
             self._remember(view)
             waited = frame.index - self._key
-            due = waited >= self._interval or (sudden and waited >= 2) or frame.index in self._wanted
+            due = waited >= self._interval or (self._sudden and waited >= 2) or frame.index in self._wanted
             if due or len(self._history) == 1:
                 self._keyframe(view)
             count += 1
@@ -336,27 +350,34 @@ class Tracker:
 
     def _keyframe(self, view: _View) -> None:
         """Scan a frame and bring every track up to it."""
-        first = len(self._history) == 1
-        fine = first or view.index - self._last_fine >= self._fine
-        if fine:
-            self._last_fine = view.index
-        seen = self._scan(view.frame, fine)
+        depth = self._depth(view.index)
+        self._last.update({level: view.index for level in Depth if level <= depth})
+        self._sudden = False
+        seen = self._scan(view.frame, depth)
         self._scanned.append(view.index)
         segment = [item for item in self._history if item.index > self._key]
         before = next((item for item in self._history if item.index == self._key), None)
         self._key = view.index
         if before is not None:
             seen = self._advance(before, segment, seen)
-        for face in seen:
-            if face.score >= self._settings.threshold:
-                self._begin(view, face)
+        for face in sorted(seen, key=lambda item: -item.score)[:_NEW]:
+            self._begin(view, face)
         self._merge_twins(view.index)
+
+    def _depth(self, index: int) -> Depth:
+        """Return how closely this keyframe is scanned."""
+        if len(self._history) == 1:
+            return Depth.FINEST
+        due = [
+            level for level, every in self._between.items() if index - self._last.get(level, index) >= every
+        ]
+        return max(due, default=Depth.COARSE)
 
     def _advance(self, before: _View, segment: list[_View], seen: list[Face]) -> list[Face]:
         """Carry all live tracks from the last keyframe through the segment; return the faces of no track."""
         view = segment[-1]
         paths = [
-            _path(before, live.rows[before.index], segment, live.velocity(before.index))
+            _path(live.template, live.rows[before.index].box, segment, live.velocity(before.index))
             for live in self._live
         ]
         expected = np.array(
@@ -390,7 +411,8 @@ class Tracker:
         view = segment[-1]
         inner = segment[:-1]
         drift = (_centre(start.box) - _centre(end.box)) / np.float32(len(segment))
-        back = _path(view, end, inner[::-1], drift)[::-1]
+        live.template = _template(view, end.box)
+        back = _path(live.template, end.box, inner[::-1], drift)[::-1]
         for number, (middle, (forward, sure_forward), (backward, sure_back)) in enumerate(
             zip(inner, path[:-1], back, strict=True), start=1
         ):
@@ -424,14 +446,14 @@ class Tracker:
         live.hits += 1
 
     @staticmethod
-    def _bridge_rows(live: _Live, start: int, stop: int) -> None:
-        """Correct rows that were followed blindly, now that both ends are known."""
+    def _bridge_rows(live: _Live, start: int, stop: int, *, holes_only: bool = False) -> None:
+        """Fill holes, and correct rows that were followed blindly, now that both ends are known."""
         first, last = live.rows[start], live.rows[stop]
         for index in range(start + 1, stop):
             share = (index - start) / (stop - start)
             row = live.rows.get(index)
             straight = np.asarray((1 - share) * first.box + share * last.box, np.float32)
-            if row is not None and row.match >= 0.6 and row.origin is Origin.PROPAGATED:
+            if row is not None and (holes_only or row.match >= 0.6):
                 continue
             if row is None or row.origin is Origin.PROPAGATED:
                 live.rows[index] = _Row(straight, None, first.score, Origin.INTERPOLATED, 0.25)
@@ -455,14 +477,20 @@ class Tracker:
             again = self._look(view.frame, face)
             if again is None or (again.score + face.score) / 2 < self._settings.threshold:
                 return
-        live = _Live({view.index: _row(face)}, view.index, view.index, face.score, scene=self._scene)
+            if again.score > face.score:
+                face = again
+        row = _row(face)
+        live = _Live(
+            {view.index: row}, _template(view, row.box), view.index, view.index, face.score, scene=self._scene
+        )
         self._live.append(live)
         earlier = [item for item in self._history if item.index < view.index][::-1]
         step = max(1, self._interval // 2)
         anchor, drift = view, np.zeros(2, np.float32)
         while earlier:
             part, earlier = earlier[:step], earlier[step:]
-            path = _path(anchor, live.rows[anchor.index], part, drift)
+            start = live.rows[anchor.index].box
+            path = _path(_template(anchor, start), start, part, drift)
             box = _moved(live.rows[anchor.index].box, path[-1][0])
             again = self._look(part[-1].frame, _face(box)) if _inside(box, part[-1].frame) else None
             if again is not None and self._is_taken(live, part[-1].index, again):
@@ -494,7 +522,7 @@ class Tracker:
             placed = _moved(np.asarray(box, np.float32), centre)
             if not _inside(placed, view.frame):
                 break
-            if again is None and (match < 0.5 and number > self._tail):
+            if again is None and match < 0.6:
                 break
             origin = Origin.INTERPOLATED if again else Origin.PROPAGATED
             grow = 0.06 + 0.2 * max(0.0, 0.8 - match) + (0.0 if again else 0.03 * number)
@@ -528,21 +556,21 @@ class Tracker:
             live for live in self._done if live.hits > 1 or live.best >= self._settings.sure or count == 1
         ]
         for live in lives:
-            self._bridge_rows(live, min(live.rows), live.end)
             self._trim(live)
+            self._bridge_rows(live, min(live.rows), live.last_seen, holes_only=True)
         lives = self._bridged(sorted(lives, key=lambda item: (min(item.rows), item.first_seen)))
         bounds = [*self._scene_starts, count]
         for live in lives:
             self._extend(live, bounds[live.scene], bounds[live.scene + 1])
         lives.sort(key=lambda item: (min(item.rows), float(item.rows[min(item.rows)].box[0])))
-        return [_track(number, live) for number, live in enumerate(lives, start=1)]
+        return [_track(number, live.rows) for number, live in enumerate(lives, start=1)]
 
     def _trim(self, live: _Live) -> None:
-        """After the last sighting keep only what still looks like the face, and the tail."""
+        """After the last sighting keep only what still looks like the face."""
         for index in range(live.last_seen + 1, live.end + 1):
-            if live.rows[index].match < 0.6 and index > live.last_seen + self._tail:
+            if index not in live.rows or live.rows[index].match < 0.5:
                 for late in range(index, live.end + 1):
-                    del live.rows[late]
+                    live.rows.pop(late, None)
                 return
 
     def _bridged(self, lives: list[_Live]) -> list[_Live]:
@@ -560,7 +588,7 @@ class Tracker:
                 near = np.linalg.norm(_centre(last) - _centre(first)) < size * (
                     0.8 + 1.2 * gap / self._bridge
                 )
-                alike = 0.6 < _size(last) / _size(first) < 1.7
+                alike = 0.5 < _size(last) / _size(first) < 2
                 if near and alike and (before is None or other.end > before.end):
                     before = other
             if before is None:
@@ -603,9 +631,9 @@ def _correlation(one: Floats, other: Floats) -> float:
     return float((a * b).sum()) / norm if norm > 0 else 1.0
 
 
-def _track(number: int, live: _Live) -> Track:
-    indices = range(min(live.rows), live.end + 1)
-    rows = [live.rows[index] for index in indices]
+def _track(number: int, by_index: dict[int, _Row]) -> Track:
+    indices = range(min(by_index), max(by_index) + 1)
+    rows = [by_index[index] for index in indices]
     unknown = np.full((5, 2), np.nan, np.float32)
     return Track(
         id=number,
@@ -620,10 +648,7 @@ def _track(number: int, live: _Live) -> Track:
 
 def single(faces: Sequence[Face], index: int = 0, start: int = 1) -> list[Track]:
     """Return one-frame tracks for the faces of a photo, numbered from ``start``."""
-    return [
-        _track(number, _Live({index: _row(replace(face))}, index, index, face.score))
-        for number, face in enumerate(faces, start=start)
-    ]
+    return [_track(number, {index: _row(face)}) for number, face in enumerate(faces, start=start)]
 
 
 def by_frame(tracks: Iterable[Track]) -> Callable[[int], list[tuple[Track, Face]]]:

@@ -104,6 +104,14 @@ class Face:
         return (self.box[0] + self.box[2]) / 2, (self.box[1] + self.box[3]) / 2
 
 
+class Depth(IntEnum):
+    """How closely a frame is scanned: for large faces, for small ones, for the smallest."""
+
+    COARSE = 0
+    FINE = 1
+    FINEST = 2
+
+
 class Origin(IntEnum):
     """Where the box of a track in one frame comes from."""
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from incog import colour
 from incog.perceive.detector import Detector, merge, scales_for
-from incog.types import Bytes, Face, Frame
+from incog.types import Bytes, Depth, Face, Frame
 
 NEAR = 48
 """Size in pixels at which an expected face is looked at: where the detector is at its best and still quick."""
@@ -25,12 +25,15 @@ def photo_scale(width: int, height: int) -> float:
     return 1.5 if megapixels <= 9 else 1.0
 
 
-def video_scale(width: int, height: int, *, fine: bool) -> float:
-    """Return the finest scale for a video frame: at least as it is where ``fine``, else about half a megapixel."""
-    megapixels = width * height / 1e6
-    if fine:
-        return min(2.0, max(1.0, sqrt(2.1 / megapixels)))
-    return min(1.5, sqrt(0.52 / megapixels))
+_MEGAPIXELS = {Depth.COARSE: 0.52, Depth.FINE: 2.1, Depth.FINEST: 5.0}
+_LARGEST = {Depth.COARSE: 1.5, Depth.FINE: 2.0, Depth.FINEST: 3.0}
+
+
+def video_scale(width: int, height: int, depth: Depth) -> float:
+    """Return the finest scale for a video frame: a size in megapixels by depth, never below the frame's own size
+    unless coarse."""
+    scale = min(_LARGEST[depth], sqrt(_MEGAPIXELS[depth] * 1e6 / (width * height)))
+    return scale if depth is Depth.COARSE else max(1.0, scale)
 
 
 class Searcher:
@@ -54,9 +57,9 @@ class Searcher:
         again = self.near(rgb, face)
         return again is not None and (again.score + face.score) / 2 >= self._threshold + 0.1
 
-    def scan(self, frame: Frame, fine: bool) -> list[Face]:
+    def scan(self, frame: Frame, depth: Depth) -> list[Face]:
         """Return the faces of a video frame with scores down to ``low``; see ``track.Scan``."""
-        finest = video_scale(frame.width, frame.height, fine=fine)
+        finest = video_scale(frame.width, frame.height, depth)
         scales = scales_for(frame.width, frame.height, finest=finest)
         return self._detector(colour.rgb8(frame), scales=scales, threshold=self._low)
 
