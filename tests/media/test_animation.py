@@ -250,6 +250,23 @@ def test_a_truncated_animation_is_refused(tmp_path: Path, kind: str) -> None:
             list(opened(tmp_path, data[: int(len(data) * share)]).frames())
 
 
+def test_a_huge_canvas_is_refused(tmp_path: Path) -> None:
+    data = bytearray(movie("GIF", pictures()))
+    data[6:10] = struct.pack("<HH", 9000, 9000)
+    with pytest.raises(InputError, match="above the limit of 64 megapixels"):
+        opened(tmp_path, bytes(data))
+
+
+def test_what_an_encoder_refuses_is_an_output_error(tmp_path: Path) -> None:
+    data = bytearray(movie("WEBP", pictures()))
+    at = data.index(b"VP8X")
+    # the container allows wider canvases than the coding
+    data[at + 12 : at + 15] = (16_999).to_bytes(3, "little")
+    source = opened(tmp_path, bytes(data))
+    with pytest.raises(OutputError, match="cannot be written as WEBP"):
+        through(source, tmp_path / "out")
+
+
 def test_a_promised_frame_that_is_missing(tmp_path: Path) -> None:
     data = bytearray(movie("PNG", pictures()))
     at = data.index(b"acTL")

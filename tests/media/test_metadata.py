@@ -59,7 +59,7 @@ def test_what_is_kept_comes_back_and_nothing_else() -> None:
     assert inner[0x829A] == IFDRational(1, 250)
     assert inner[0x9204] == IFDRational(-1, 3)
     assert not back.get_ifd(GPS)
-    assert orientation(back) == 1
+    assert orientation(block) == 1
 
 
 def test_no_listed_tag_is_about_place_people_or_a_device() -> None:
@@ -107,15 +107,39 @@ def test_broken_blocks_count_as_absent() -> None:
     block = rich().tobytes()
     for damaged in (b"Exif\0\0", b"garbage", block[:20], b"Exif\0\0II*\0\xff\xff\xff\xff"):
         exif = read_exif(damaged)
-        assert orientation(exif) in range(1, 9)
+        assert orientation(damaged) in range(1, 9)
         assert filter_exif(exif) is None or b"PLANTED" not in (filter_exif(exif) or b"")
 
 
+def test_the_orientation_counts_in_a_block_that_is_otherwise_damaged() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    exif[0x0110] = "Model"
+    exif.get_ifd(EXIF)[0x9003] = "2024:05:06 07:08:09"
+    block = bytearray(exif.tobytes())
+    assert orientation(bytes(block)) == 6
+    at = block.index(b"\x01\x10\x00\x02")
+    block[at + 8 : at + 12] = b"\x7f\xff\xff\xff"  # the model's name lies nowhere
+    assert orientation(bytes(block)) == 6
+    assert orientation(bytes(block[:50])) == 6
+    assert keep(read_exif(bytes(block))).names == []
+
+
+def test_orientation_in_either_byte_order_and_size() -> None:
+    for order, mark in (("little", b"II*\0"), ("big", b"MM\0*")):
+        for kind, width in ((3, 2), (4, 4)):
+            entry = (0x0112).to_bytes(2, order) + kind.to_bytes(2, order) + (1).to_bytes(4, order)
+            entry += (8).to_bytes(width, order).ljust(4, b"\0")
+            block = mark + (8).to_bytes(4, order) + (1).to_bytes(2, order) + entry
+            assert orientation(block) == orientation(b"Exif\0\0" + block) == 8
+
+
 def test_orientation_is_one_to_eight() -> None:
-    for value, expected in [(6, 6), (1, 1), (8, 8), (0, 1), (9, 1), ("6", 1)]:
+    for value, expected in [(6, 6), (1, 1), (8, 8), (0, 1), (9, 1)]:
         exif = Image.Exif()
         exif[0x0112] = value
-        assert orientation(exif) == expected
+        assert orientation(exif.tobytes()) == expected
+    assert orientation(None) == orientation(b"") == orientation(b"garbage" * 9) == 1
 
 
 def test_telling_tags_are_named_in_words() -> None:

@@ -31,6 +31,9 @@ from incog.types import Array, Layout
 PIXELS: Final = 400_000_000
 """The largest picture that is opened; a larger one is taken for a decompression bomb."""
 
+ANIMATION_PIXELS: Final = 64_000_000
+"""The largest animation: several frames are in memory at a time."""
+
 FILE_BYTES: Final = 2 << 30
 """The largest picture file that is opened."""
 
@@ -100,7 +103,7 @@ def parsing(what: str) -> Iterator[None]:
 def open_picture(data: bytes, kind: str) -> ImageFile.ImageFile:
     """Open a picture of the format ``kind`` (one of FORMATS) without decoding it.
 
-    Raises InputError when the header is broken or promises more than ``PIXELS`` samples per plane.
+    Raises InputError when the header is broken or promises more than ``PIXELS`` pixels.
     """
     with parsing(kind.upper()):
         image = _PLUGINS[kind](io.BytesIO(data))
@@ -108,13 +111,13 @@ def open_picture(data: bytes, kind: str) -> ImageFile.ImageFile:
         return image
 
 
-def check_size(width: int, height: int) -> None:
-    """Raise InputError when a picture of this size must not be decoded."""
+def check_size(width: int, height: int, *, limit: int = PIXELS) -> None:
+    """Raise InputError when a picture of this size must not be decoded. limit: in pixels."""
     if width < 1 or height < 1:
         raise InputError(f"the picture has no area: {width} x {height} pixels")
-    if width * height > PIXELS:
+    if width * height > limit:
         raise InputError(
-            f"the picture of {width} x {height} pixels is above the limit of {PIXELS // 1_000_000} megapixels"
+            f"the picture of {width} x {height} pixels is above the limit of {limit // 1_000_000} megapixels"
         )
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
+from pathlib import Path
 from typing import Any, Final
 
 import cv2
@@ -15,6 +18,7 @@ import tifffile
 from PIL import Image, TiffImagePlugin
 
 from incog.errors import OutputError
+from incog.media.files import output_error
 from incog.media.metadata import Value, exif_block
 from incog.media.traits import Traits
 from incog.types import Array, Layout
@@ -27,28 +31,44 @@ def encode(pixels: Array, layout: Layout, traits: Traits, quality: int | None) -
     """Return the file of one picture.
 
     pixels: as ``decode.samples`` returns them. quality: 1..100 for the lossy formats, None for what is visually
-    lossless. Raises OutputError when the encoder refuses.
+    lossless. To be called inside ``writing``, as encoders raise what they like.
     """
+    match traits.format:
+        case "jpeg":
+            return _jpeg(pixels, traits, quality)
+        case "png":
+            return _png(pixels, layout, traits)
+        case "webp":
+            return _webp(pixels, traits, quality)
+        case "tiff":
+            return _tiff(pixels, layout, traits)
+        case "heif":
+            return _heif(pixels, traits, quality)
+        case "avif":
+            return _saved(
+                pixels, "AVIF", **avif_options(traits, quality, grey=pixels.ndim == 2), **_extras(traits)
+            )
+        case _:
+            return _saved(pixels, "BMP", **({"dpi": traits.dpi} if traits.dpi else {}))
+
+
+@contextmanager
+def writing(path: Path, kind: str) -> Iterator[None]:
+    """Turn what encoders and the system raise while a file of the format ``kind`` is written into an OutputError."""
     try:
-        match traits.format:
-            case "jpeg":
-                return _jpeg(pixels, traits, quality)
-            case "png":
-                return _png(pixels, layout, traits)
-            case "webp":
-                return _webp(pixels, traits, quality)
-            case "tiff":
-                return _tiff(pixels, layout, traits)
-            case "heif":
-                return _heif(pixels, traits, quality)
-            case "avif":
-                return _saved(
-                    pixels, "AVIF", **avif_options(traits, quality, grey=pixels.ndim == 2), **_extras(traits)
-                )
-            case _:
-                return _saved(pixels, "BMP", **({"dpi": traits.dpi} if traits.dpi else {}))
-    except (OSError, ValueError, RuntimeError, MemoryError, struct.error, cv2.error) as error:
-        raise OutputError(f"the picture cannot be encoded as {traits.format.upper()}: {error}") from error
+        yield
+    except OSError as error:
+        raise output_error(path, error) from error
+    except (
+        ValueError,
+        TypeError,
+        RuntimeError,
+        MemoryError,
+        OverflowError,
+        struct.error,
+        cv2.error,
+    ) as error:
+        raise OutputError(f"the picture cannot be written as {kind.upper()}: {error}") from error
 
 
 def picture(pixels: Array) -> Image.Image:

@@ -7,18 +7,17 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import numpy as np
-from PIL import Image, ImageFile, TiffImagePlugin
+from PIL import Image, ImageFile
 
 from incog.errors import InputError, OutputError
-from incog.media import decode, metadata
+from incog.media import decode, metadata, pages
 from incog.media.animation import AnimationWriter, open_writer
 from incog.media.base import Kind, OutputOptions, Sink, Source
 from incog.media.contents import Contents, examine
-from incog.media.encode import encode
-from incog.media.files import output_error
+from incog.media.encode import encode, writing
 from incog.media.magic import HEAD, image_format
 from incog.media.traits import Traits, traits_of
 from incog.types import Array, Frame, Layout
@@ -55,11 +54,16 @@ class ImageSource:
         contents = examine(data, self._format)
         image = decode.open_picture(contents.picture, self._format)
         with decode.parsing(self._format.upper()):
-            exif = _exif(image, self._format, contents)
-            self._turn = 1 if self._format in {"tiff", "heif"} else metadata.orientation(exif)
+            block = _exif_block(image, self._format, contents)
+            exif = _tiff_exif(image) if self._format == "tiff" else metadata.read_exif(block)
+            # Pillow turns TIFF pictures and the HEIF library its own, by the container's properties
+            self._turn = 1 if self._format in {"tiff", "heif"} else metadata.orientation(block)
             self._dropped = [*_about_exif(exif, contents), *contents.dropped]
-            self._pages = _pages(image, self._format, contents, self._dropped)
-            width, height = _page_size(image, self._pages)
+            self._pages = pages.frames_of(image, self._format, contents, self._dropped)
+            animated = len(self._pages) > 1 or contents.hidden_first
+            width, height = pages.size_of(image, self._pages)
+            if animated and self._format != "tiff":
+                decode.check_size(width, height, limit=decode.ANIMATION_PIXELS)
             # a picture with transparency has no place in a BMP file that every program reads
             target = "png" if self._format == "bmp" and image.mode == "RGBA" else self._format
             if target != self._format:
@@ -67,7 +71,6 @@ class ImageSource:
             self.traits: Final[Traits] = traits_of(
                 image, target, contents, exif, self._turn, len(self._pages), self._dropped
             )
-            animated = len(self._pages) > 1 or contents.hidden_first
             self._mode = _settled_mode(image, self._format, animated)
             self.rate = _rate(image, self.traits.delays) if animated else 0.0
         self.width, self.height = (height, width) if self._turn >= 5 else (width, height)
@@ -110,7 +113,7 @@ class ImageSource:
             image.seek(page)
         # Pillow would take an orientation from XMP, which no viewer does
         image.info.pop("xmp", None)
-        deep, inverted = _is_deep(image, data, self._format), _is_inverted(image)
+        deep, inverted = pages.is_deep(image, data, self._format), pages.is_inverted(image)
         pixels, layout = decode.samples(image, self._notes, mode=self._mode)
         self._notes[:] = dict.fromkeys(self._notes)
         if deep and layout.depth == 8:
@@ -155,10 +158,8 @@ class ImageSink:
         self._count = 0
         self._writer: AnimationWriter | None = None
         if source.kind == "animation" or traits.format == "gif":
-            try:
+            with writing(path, traits.format):
                 self._writer = open_writer(path, self._traits, (source.width, source.height), options.quality)
-            except OSError as error:
-                raise output_error(path, error) from error
 
     def write(self, frame: Frame) -> None:
         """Take a frame of the source's size. Raises OutputError when there is one too many or it cannot be written."""
@@ -173,23 +174,19 @@ class ImageSink:
         if self._writer is None:
             self._photo = frame
             return
-        try:
+        with writing(self._path, self._traits.format):
             self._writer.add(decode.joined(frame.planes), frame.layout, frame.time)
-        except OSError as error:
-            raise output_error(self._path, error) from error
 
     def close(self) -> None:
         """Write the file. Raises OutputError when frames are missing or it cannot be written."""
         if self._count != self._source.frame_count:
             raise OutputError(f"only {self._count} of {self._source.frame_count} frames were written")
-        try:
+        with writing(self._path, self._traits.format):
             if self._writer is not None:
                 self._writer.finish()
             elif self._photo is not None:
                 pixels, layout = decode.joined(self._photo.planes), self._photo.layout
                 self._path.write_bytes(encode(pixels, layout, self._traits, self._options.quality))
-        except OSError as error:
-            raise output_error(self._path, error) from error
         self.decisions[:] = self._source.decisions(self._options)
 
     def __enter__(self) -> Self:
@@ -215,14 +212,17 @@ def _format(data: bytes) -> str:
     return name
 
 
-def _exif(image: ImageFile.ImageFile, kind: str, contents: Contents) -> Image.Exif:
-    if kind == "tiff":
-        image.info.pop("xmp", None)
-        return image.getexif()
-    if kind in {"avif", "heif"}:
-        found = image.info.get("exif")
-        return metadata.read_exif(found if isinstance(found, bytes) else None)
-    return metadata.read_exif(contents.exif)
+def _exif_block(image: ImageFile.ImageFile, kind: str, contents: Contents) -> bytes | None:
+    if kind not in {"avif", "heif"}:
+        return contents.exif
+    # for AVIF, Pillow puts the turn that the container asks for into the block
+    found = image.info.get("exif")
+    return found if isinstance(found, bytes) else None
+
+
+def _tiff_exif(image: ImageFile.ImageFile) -> Image.Exif:
+    image.info.pop("xmp", None)
+    return image.getexif()
 
 
 def _about_exif(exif: Image.Exif, contents: Contents) -> list[str]:
@@ -230,71 +230,6 @@ def _about_exif(exif: Image.Exif, contents: Contents) -> list[str]:
     if words:
         return [f"EXIF data were dropped: {', '.join(words)}."]
     return ["EXIF data were dropped."] if contents.exif else []
-
-
-def _pages(image: ImageFile.ImageFile, kind: str, contents: Contents, dropped: list[str]) -> tuple[int, ...]:
-    """Return the numbers, as Pillow seeks them, of the pictures that are frames; the others are noted as dropped."""
-    count = int(getattr(image, "n_frames", 1))
-    if kind == "heif":
-        info = image.info
-        if count > 1:
-            dropped.append(
-                f"The further {count - 1} pictures of the file were dropped: only the main one is kept."
-            )
-        if info.get("thumbnails"):
-            dropped.append("A thumbnail was dropped.")
-        if info.get("depth_images"):
-            dropped.append("A depth map was dropped.")
-        if info.get("aux"):
-            dropped.append("Auxiliary pictures (gain map, mattes) were dropped.")
-        return (image.tell(),)
-    if kind in {"jpeg", "bmp"}:
-        return (0,)
-    if kind == "tiff":
-        return _tiff_pages(image, count, dropped)
-    first = 1 if contents.hidden_first else 0
-    if contents.delays and count - first != len(contents.delays):
-        raise InputError(f"the file has {len(contents.delays)} frames, of which {count - first} can be read")
-    return tuple(range(first, count))
-
-
-def _tiff_pages(image: ImageFile.ImageFile, count: int, dropped: list[str]) -> tuple[int, ...]:
-    pages = []
-    for page in range(count):
-        image.seek(page)
-        tags = _tags(image)
-        if page == 0 and (50706 in tags or 50827 in tags or int(tags.get(254, 0)) & 1):
-            raise InputError(
-                "this is a camera raw file, which cannot be read", hint="convert it to TIFF or JPEG first"
-            )
-        if 330 in tags:
-            dropped.append("Reduced copies inside the file were dropped.")
-        if {34377, 33723, 37724, 50255} & set(tags):
-            dropped.append("IPTC or Photoshop data were dropped.")
-        if 700 in tags:
-            dropped.append("XMP data were dropped.")
-        if int(tags.get(254, 0)) & 5:
-            dropped.append("A reduced copy or mask page was dropped.")
-        else:
-            pages.append(page)
-    image.seek(0)
-    dropped[:] = dict.fromkeys(dropped)
-    return tuple(pages)
-
-
-def _page_size(image: ImageFile.ImageFile, pages: tuple[int, ...]) -> tuple[int, int]:
-    for page in pages if isinstance(image, TiffImagePlugin.TiffImageFile) else ():
-        image.seek(page)
-        decode.check_size(*image.size)
-        if page == pages[0]:
-            size = image.size
-        elif image.size != size:
-            raise InputError(
-                "the pages of this TIFF file differ in size", hint="split it into one file for each page"
-            )
-    if len(pages) > 1 and isinstance(image, TiffImagePlugin.TiffImageFile):
-        image.seek(pages[0])
-    return image.size
 
 
 def _settled_mode(image: ImageFile.ImageFile, kind: str, animated: bool) -> str | None:
@@ -317,27 +252,3 @@ def _rate(image: ImageFile.ImageFile, delays: tuple[Fraction, ...]) -> float:
 
 def _stated_delay(image: ImageFile.ImageFile) -> Fraction:
     return Fraction(int(image.info.get("duration") or 100), 1000)
-
-
-def _tags(image: ImageFile.ImageFile) -> Any:
-    assert isinstance(image, TiffImagePlugin.TiffImageFile)
-    return image.tag_v2
-
-
-def _is_deep(image: ImageFile.ImageFile, data: bytes, kind: str) -> bool:
-    if kind == "png":
-        return data[24] == 16
-    if kind == "tiff":
-        depths, form = _tags(image).get(258, (1,)), _tags(image).get(339, (1,))
-        if max(depths) > 16 or set(form) - {1, 4}:
-            raise InputError("only TIFF files with whole numbers of 8 or 16 bits per sample can be read")
-        return bool(max(depths) == 16)
-    return False
-
-
-def _is_inverted(image: ImageFile.ImageFile) -> bool:
-    # Pillow turns white-is-zero round for 8 bits and leaves it as it is for 16
-    if not isinstance(image, TiffImagePlugin.TiffImageFile):
-        return False
-    photometric: object = _tags(image).get(262)
-    return photometric == 0

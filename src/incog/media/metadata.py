@@ -14,7 +14,7 @@ import re
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
 
 from PIL import ExifTags, Image, TiffImagePlugin
 
@@ -22,6 +22,8 @@ Value = str | int | float | TiffImagePlugin.IFDRational | tuple[object, ...]
 
 _EXIF_IFD: Final = 0x8769
 _GPS_IFD: Final = 0x8825
+_ORIENTATION: Final = 0x0112
+_SHORT, _LONG = 3, 4
 _DATE: Final = re.compile(r"\d{4}:\d\d:\d\d \d\d:\d\d:\d\d")
 _TEXT_LIMIT: Final = 200
 
@@ -134,23 +136,36 @@ def read_exif(data: bytes | None) -> Image.Exif:
             warnings.simplefilter("ignore")
             try:
                 exif.load(data)
-                # the directory is read lazily: a broken one must fail here
-                exif.get_ifd(_EXIF_IFD)
             except Exception:
                 # a damaged block, which is dropped in any case, makes the parser raise anything
                 return Image.Exif()
     return exif
 
 
-def orientation(exif: Image.Exif) -> int:
-    """Return how the stored picture must be turned to be upright: 1 (not at all) .. 8, as EXIF numbers it."""
-    value = exif.get(0x0112)
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+def orientation(block: bytes | None) -> int:
+    """Return how the stored picture must be turned to be upright: 1 (not at all) .. 8, as EXIF numbers it.
+
+    Reads the one tag from the EXIF block by itself: viewers turn a picture whose other tags are damaged, and a face
+    that lies on its side is not found.
+    """
+    data = (block or b"").removeprefix(b"Exif\0\0")
+    order: Literal["little", "big"] = "big" if data.startswith(b"MM") else "little"
+    start = int.from_bytes(data[4:8], order)
+    for at in range(start + 2, start + 2 + 12 * int.from_bytes(data[start : start + 2], order), 12):
+        entry = data[at : at + 12]
+        if len(entry) < 12:
+            break
+        if int.from_bytes(entry[:2], order) == _ORIENTATION:
+            width = {_SHORT: 2, _LONG: 4}.get(int.from_bytes(entry[2:4], order), 0)
+            value = int.from_bytes(entry[8 : 8 + width], order)
+            return value if 1 <= value <= 8 else 1
+    return 1
 
 
 def keep(exif: Image.Exif) -> Kept:
     """Return the tags that the allow-list lets through: those listed whose values are of the right form."""
-    return Kept(_passing(dict(exif), ALLOWED_MAIN), _passing(_directory(exif, _EXIF_IFD), ALLOWED_EXIF))
+    main = {tag: _value(exif, tag) for tag in ALLOWED_MAIN}
+    return Kept(_passing(main, ALLOWED_MAIN), _passing(_directory(exif, _EXIF_IFD), ALLOWED_EXIF))
 
 
 def filter_exif(exif: Image.Exif) -> bytes | None:
@@ -171,7 +186,7 @@ def exif_block(kept: Kept) -> bytes | None:
 
 def telling(exif: Image.Exif) -> list[str]:
     """Return in plain words what an EXIF block says about place, people and devices."""
-    found = {**dict(exif), **_directory(exif, _EXIF_IFD)}
+    found = {*exif, *_directory(exif, _EXIF_IFD)}
     words = [word for tag, word in _TELLING.items() if tag in found]
     if _GPS_IFD in exif or _directory(exif, _GPS_IFD):
         words.insert(0, "the GPS position")
@@ -193,6 +208,16 @@ def _passing(
         if isinstance(value, str | int | float | TiffImagePlugin.IFDRational | tuple) and test(value):
             passed[tag] = value
     return passed
+
+
+def _value(exif: Image.Exif, tag: int) -> object:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return exif.get(tag)
+        except Exception:
+            # values are parsed when they are asked for: a damaged one spoils only itself
+            return None
 
 
 def _directory(exif: Image.Exif, number: int) -> dict[int, object]:
