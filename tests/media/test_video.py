@@ -247,6 +247,64 @@ def test_offset_between_sound_and_picture_stays(tmp_path: Path, shift: tuple[str
     assert packets(result.path, "audio") == packets(path, "audio")
 
 
+def test_what_an_edit_cut_away_stays_away(tmp_path: Path) -> None:
+    path = tmp_path / "trimmed.mp4"
+    whole = clip(tmp_path / "a.mp4", sound=("aac",), times=list(range(30)), options={"g": "10"})
+    with av.open(str(whole)) as opened, av.open(str(path), "w") as output:
+        targets = [output.add_stream_from_template(stream, opaque=True) for stream in opened.streams]
+        for packet in opened.demux():
+            if packet.size:
+                # Half a second before zero: the muxer marks it as cut away, as phones do.
+                shift = int(Fraction(1, 2) / packet.time_base)
+                packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
+                packet.stream = targets[packet.stream_index]
+                output.mux(packet)
+    source, sink, result = rewrite(path)
+    times = [frame.time for frame in source.frames()]
+    assert len(times) < 20
+    assert min(times) >= 0
+    assert [frame.time for frame in result.frames()] == times
+    before, after = packets(path, "audio"), packets(result.path, "audio")
+    assert len(before) > len(after)
+    assert after == before[-len(after) :]
+    assert after[0][1] * after[0][4] > Fraction(-1, 8)
+    assert said(sink, "cut away", "left behind")
+
+
+def test_interlaced_video_is_read_whole(tmp_path: Path) -> None:
+    path = clip(tmp_path / "a.mp4", options={"flags": "+ildct+ilme", "x264-params": "tff=1"})
+    source, sink, result = rewrite(path)
+    assert [frame.time for frame in result.frames()] == [frame.time for frame in source.frames()]
+    assert said(sink, "interlaced")
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"), [("a.webm", "libvpx"), ("a.webm", "libvpx-vp9"), ("a.mkv", "libvpx")]
+)
+def test_hidden_pictures_are_not_missed(tmp_path: Path, name: str, codec: str) -> None:
+    lazy = {"auto-alt-ref": "1", "lag-in-frames": "16", "deadline": "good", "cpu-used": "4", "b": "200k"}
+    source = open_video(clip(tmp_path / name, codec, times=list(range(40)), options=lazy))
+    assert len(list(source.frames())) == 40
+
+
+@pytest.mark.parametrize("codec", ["mpeg4", "mpeg2video", "libx264", "ffv1"])
+def test_avi_with_reordered_pictures_starts_at_zero(tmp_path: Path, codec: str) -> None:
+    options = {"bf": "2"} if codec.startswith("mpeg") else {}
+    source, _, result = rewrite(clip(tmp_path / "a.avi", codec, options=options))
+    assert [frame.time * 25 for frame in source.frames()] == list(range(12))
+    assert [frame.time * 25 for frame in result.frames()] == list(range(12))
+
+
+def test_sound_that_mp4_cannot_hold_gives_mov(tmp_path: Path) -> None:
+    data = clip(tmp_path / "a.mov", sound=("pcm_alaw",)).read_bytes()
+    path = tmp_path / "a.mp4"
+    path.write_bytes(data.replace(b"ftypqt  ", b"ftypisom", 1))
+    source, sink, result = rewrite(path)
+    assert source.suffix == ".mov"
+    assert packets(result.path, "audio") == packets(path, "audio")
+    assert said(sink, "written as mov")
+
+
 def test_planes_are_own_and_writable(tmp_path: Path) -> None:
     source = open_video(clip(tmp_path / "a.mp4"))
     frames = list(source.frames())

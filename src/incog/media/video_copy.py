@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import deque
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -15,6 +16,9 @@ from av.stream import Discard, Stream
 from incog.errors import InputError, OutputError
 from incog.media import streams
 from incog.media.video_files import Container
+
+# Packets of sound that decoders need before, or leave unused after, what is played.
+_START_UP = 4
 
 
 @contextlib.contextmanager
@@ -67,6 +71,39 @@ def find_telemetry(path: Path, container: Container) -> dict[int, bool]:
         return found
 
 
+class _Trim:
+    """Lets a stream's packets through, but not the sound that an edit of the video had cut away.
+
+    A cut in a phone leaves everything in the file and only marks what is not to be played. A few packets beside
+    what is played are needed, since decoders start up with them.
+    """
+
+    def __init__(self) -> None:
+        self._held: deque[Packet[Stream]] = deque()
+        self._after = _START_UP
+        self.dropped = 0
+
+    def __call__(self, packet: Packet[Stream]) -> list[Packet[Stream]]:
+        if not packet.is_discard:
+            ready = [*self._held, packet]
+            self._held.clear()
+            self._after = 0
+            return ready
+        self._after += 1
+        if self._after <= _START_UP:
+            return [packet]
+        self._held.append(packet)
+        if len(self._held) > _START_UP:
+            self._held.popleft()
+            self.dropped += 1
+        return []
+
+    def finish(self) -> None:
+        """Give up what was held for a part that never came."""
+        self.dropped += len(self._held)
+        self._held.clear()
+
+
 class Copier:
     """Feeds packets of other streams into the output, in order, as far as the pictures have come."""
 
@@ -76,20 +113,25 @@ class Copier:
         for stream in opened.streams:
             stream.discard = Discard.default if stream.index in targets else Discard.all
         chosen = [stream for stream in opened.streams if stream.index in targets]
-        self._packets: Iterator[Packet[Stream]] = opened.demux(chosen) if chosen else iter(())
-        self._next: Packet[Stream] | None = None
-        self._advance()
+        self._trims = {stream.index: _Trim() for stream in chosen}
+        self._packets = self._played(opened.demux(chosen) if chosen else iter(()))
+        self._next = next(self._packets, None)
 
-    def _advance(self) -> None:
+    def _played(self, packets: Iterator[Packet[Stream]]) -> Iterator[Packet[Stream]]:
         with _reading():
-            for packet in self._packets:
+            for packet in packets:
                 if packet.is_corrupt:
                     raise InputError("the sound or the subtitles of the video are damaged or cut off")
                 # The empty packets at the end are for decoders.
                 if packet.dts is not None or packet.pts is not None or packet.size:
-                    self._next = packet
-                    return
-            self._next = None
+                    yield from self._trims[packet.stream_index](packet)
+        for trim in self._trims.values():
+            trim.finish()
+
+    @property
+    def dropped(self) -> int:
+        """How many packets were left behind because an edit had cut them away."""
+        return sum(trim.dropped for trim in self._trims.values())
 
     def copy(self, until: Fraction | None) -> None:
         """Write all packets whose time is at most ``until`` seconds; all that are left for None."""
@@ -102,4 +144,4 @@ class Copier:
                 packet.stream = self._targets[packet.stream_index]
                 with writing():
                     self._output.mux(packet)
-            self._advance()
+            self._next = next(self._packets, None)

@@ -29,6 +29,7 @@ _ONE_TO_ONE = {"h264", "hevc", "vp8", "libvpx", "vp9", "libvpx-vp9", "av1", "lib
 _ONE_TO_ONE |= {"ffv1", "png", "qtrle", "rawvideo", "dnxhd", "utvideo", "huffyuv", "ffvhuff", "v210"}
 # In these a packet may also be one of the two fields of a picture.
 _FIELDS = {"h264", "mpeg2video", "mpeg1video", "vc1", "hevc"}
+_UNCHANGED = {"mpeg4", "msmpeg4", "msmpeg4v1", "msmpeg4v2", "h263", "flv", "wmv1", "wmv2", "vc1", "wmv3"}
 
 
 @contextmanager
@@ -76,26 +77,33 @@ class Ledger:
 
     def __init__(self, codec: str, demuxer: str) -> None:
         self._codec = codec
+        self._avi = demuxer == "avi"
         # An avi file has no time stamps but the order; what libav derives from it for these codecs is late.
-        self._slotted = demuxer == "avi" and codec in ("h264", "hevc")
+        self._slotted = self._avi and codec in ("h264", "hevc")
         self._slots: deque[int] = deque()
+        self._first: int | None = None
+        self._late = 0
         self._strict = codec in _ONE_TO_ONE and not self._slotted
         self._waiting: list[int] = []
         self._expected = 0
+        self._interlaced = False
         self._fields = False
         self.shown = 0
         self.leading = 0
 
     def sent(self, packet: Packet[av.VideoStream]) -> None:
+        """Note a packet that goes into the decoder."""
         if packet.is_discard or not packet.size:
             return
-        # The lowest size of a coded "no change" in the MPEG-4 family, which decodes to nothing.
-        if not self._strict and packet.size < 16:
+        # The MPEG-4 family codes "no change" in a few bytes, which decode to nothing.
+        if self._codec in _UNCHANGED and packet.size < 16:
             return
         # VP8 has pictures that are only referred to, never shown: bit 4 of the first byte.
         if self._codec in ("vp8", "libvpx") and not memoryview(packet)[0] & 0x10:
             return
         self._expected += 1
+        if self._first is None:
+            self._first = packet.dts
         if self._slotted and packet.dts is not None:
             self._slots.append(packet.dts)
         if self._strict and packet.pts is not None:
@@ -104,30 +112,40 @@ class Ledger:
             self._strict = False
 
     def received(self, frame: av.VideoFrame) -> None:
+        """Note a picture that came out, and correct its time stamp in avi files. Raises InputError after a gap."""
         self.shown += 1
+        self._interlaced |= frame.interlaced_frame and self._codec in _FIELDS
+        self._strict &= frame.pts is not None
+        if self._strict and frame.pts is not None:
+            self._match(frame.pts)
         if self._slotted:
             frame.pts = self._slots.popleft() if self._slots else None
-        if frame.interlaced_frame and self._codec in _FIELDS:
-            self._fields = True
-            self._strict = False
-        if frame.pts is None:
-            self._strict = False
-        if not self._strict or frame.pts is None:
-            return
-        while self._waiting and self._waiting[0] < frame.pts:
+        elif self._avi and frame.pts is not None:
+            # The first picture stands in the first slot, however long the decoder held it back.
+            if self.shown == 1 and self._first is not None:
+                self._late = frame.pts - self._first
+            frame.pts -= self._late
+
+    def _match(self, pts: int) -> None:
+        while self._waiting and self._waiting[0] < pts:
             heapq.heappop(self._waiting)
             # Before the first picture that can be decoded alone there is nothing to see for any player.
-            if self.shown > 1:
+            if self.shown == 1:
+                self.leading += 1
+            elif self._interlaced:
+                self._fields = True
+            else:
                 raise _skipped(self.shown - 1)
-            self.leading += 1
-        if self._waiting and self._waiting[0] == frame.pts:
+        if self._waiting and self._waiting[0] == pts:
             heapq.heappop(self._waiting)
 
     def finish(self) -> None:
+        """Raise InputError when no picture came out, or fewer than went in."""
         if not self.shown:
             raise InputError("the video holds no picture that can be decoded", hint=REPAIR)
-        decoded = self.shown * (2 if self._fields else 1)
-        if (self._strict and self._waiting) or (not self._strict and decoded < self._expected):
+        decoded = self.shown * (2 if self._fields else 1) + self.leading
+        missing = len(self._waiting) if self._strict and not self._interlaced else self._expected - decoded
+        if missing > 0:
             raise _skipped(self.shown)
 
 

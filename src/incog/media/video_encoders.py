@@ -72,6 +72,7 @@ _QSCALE = {
 _LOSSLESS = {"ffv1", "ffvhuff", "huffyuv", "utvideo", "png", "qtrle", "rawvideo"}
 # Their encoders refuse pictures that the chroma grid does not divide evenly.
 _EVEN = {"libx264", "libx264rgb", "libx265", "libsvtav1"}
+# PQ and HLG, as ITU-T H.273 numbers them.
 _HDR_TRANSFERS = {16, 18}
 _HIGH_EFFICIENCY = {"hevc", "av1", "libdav1d", "vp9", "vvc"}
 
@@ -102,16 +103,12 @@ def video_encoders(container: Container) -> list[str]:
     return sorted(names)
 
 
-def is_hdr(transfer: int) -> bool:
-    """Whether a transfer characteristic (ITU-T H.273 number) is PQ or HLG."""
-    return transfer in _HDR_TRANSFERS
-
-
 def _defaults(container: Container, layout: Layout, source_codec: str, transfer: int) -> list[str]:
     """Return the encoders to try, the best first."""
     simple = layout.kind == "yuv" and layout.depth == 8 and (layout.shift_x, layout.shift_y) == (1, 1)
     deep = layout.depth > 10 or (
-        layout.depth > 8 and (source_codec in _HIGH_EFFICIENCY or is_hdr(transfer) or layout.kind == "rgb")
+        layout.depth > 8
+        and (source_codec in _HIGH_EFFICIENCY or transfer in _HDR_TRANSFERS or layout.kind == "rgb")
     )
     keepers = {
         "webm": ["libvpx-vp9"],
@@ -199,6 +196,27 @@ def choose(
     raise UsageError(
         f"the codec {codec or 'of this container'} cannot hold pictures of {size[0]} x {size[1]}"
     )
+
+
+def hdr_options(codec: str, mastering: str | None, light: str | None) -> tuple[dict[str, str], list[str]]:
+    """Return the encoder options that keep HDR metadata, and a sentence where they cannot.
+
+    mastering, light: the mastering display and the light levels as x265 takes them, or None.
+    """
+    names = {"libx265": ("master-display", "max-cll"), "libx264": ("mastering-display", "cll")}.get(codec)
+    known = []
+    if names is not None:
+        known = [f"{name}={value}" for name, value in zip(names, (mastering, light), strict=True) if value]
+    if codec == "libx265":
+        # Without these x265 writes its version and settings into the stream.
+        return {
+            "x265-params": ":".join(["log-level=none", "info=0", *(["hdr10=1"] if known else []), *known])
+        }, []
+    if codec == "libx264" and known:
+        return {"x264-params": ":".join(known)}, []
+    if mastering or light:
+        return {}, [f"The HDR mastering data was dropped: it cannot be handed to {codec}."]
+    return {}, []
 
 
 def _settle(codec: str, pix_fmt: str, target: Layout, source: Layout, quality: int | None) -> Choice:

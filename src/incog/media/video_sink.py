@@ -21,7 +21,7 @@ from incog.errors import OutputError, UsageError, must_be
 from incog.media import streams
 from incog.media.base import OutputOptions
 from incog.media.video_copy import Copier, find_telemetry, open_streams, writing
-from incog.media.video_encoders import Choice, choose, is_hdr
+from incog.media.video_encoders import Choice, choose, hdr_options
 from incog.media.video_files import Container
 from incog.media.video_planes import Conversion, format_for, layout_of, write_planes
 from incog.types import Frame, Layout
@@ -174,6 +174,12 @@ class VideoSink:
             if header.aspect:
                 encoder.sample_aspect_ratio = header.aspect
             self._tag_colours(encoder, choice)
+            extras, losses = hdr_options(choice.codec, header.mastering, header.light)
+            encoder.options |= extras
+            self.decisions += losses
+            # Apple's players want the parameter sets of HEVC in the header only, which this tag says.
+            if choice.codec == "libx265" and self._container.muxer in ("mp4", "mov"):
+                encoder.codec_tag = "hvc1"
             encoder.field_order = header.field_order
             encoder.flags |= CodecFlags.bitexact.value | CodecFlags.frame_duration.value
             # Pictures in an avi file have no time stamps but their order.
@@ -208,29 +214,6 @@ class VideoSink:
         elif header.layout.kind == "rgb":
             # Y'CbCr made from R'G'B' is made with the matrix of HDTV and in limited range.
             encoder.colorspace, encoder.color_range = 1, 1
-        if not is_hdr(colour.transfer) and not header.mastering:
-            quiet = {"libx265": {"x265-params": "log-level=none:info=0"}}
-            encoder.options |= quiet.get(choice.codec, {})
-            return
-        extras = [("master-display", header.mastering), ("max-cll", header.light)]
-        if choice.codec == "libx265":
-            known = [f"{name}={value}" for name, value in extras if value]
-            encoder.options["x265-params"] = ":".join(
-                ["log-level=none", "info=0", "hdr10=1", "repeat-headers=1", *known]
-            )
-        elif choice.codec == "libx264":
-            known = [
-                f"{name}={value}"
-                for name, value in zip(
-                    ("mastering-display", "cll"), (header.mastering, header.light), strict=True
-                )
-                if value
-            ]
-            encoder.options |= {"x264-params": ":".join(known)} if known else {}
-        elif header.mastering or header.light:
-            self.decisions.append(
-                f"The HDR mastering data was dropped: it cannot be handed to {choice.codec}."
-            )
 
     def _add_copy(self, stream: Stream) -> Stream:
         with writing():
@@ -323,6 +306,8 @@ class VideoSink:
                 self._held = None
             self._encode(None, 0)
             self._copier.copy(None)
+            if self._copier.dropped:
+                self.decisions.append("Sound that an edit of the video had cut away was left behind.")
             with writing():
                 self._output.close()
         except BaseException:
