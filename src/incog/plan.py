@@ -222,7 +222,8 @@ def _seconds(text: str) -> float:
 
 def within(time: Fraction, spans: Sequence[tuple[float, float]]) -> bool:
     """Whether faces are hidden at this time."""
-    return not spans or any(start <= time < stop for start, stop in spans)
+    # Through their decimals: the float 0.2 is a little more than the time 1/5 that it was written for.
+    return not spans or any(Fraction(str(start)) <= time < Fraction(str(stop)) for start, stop in spans)
 
 
 def tracks_of(tracks: Iterable[PlanTrack]) -> list[Track]:
