@@ -20,6 +20,9 @@ MASK_SCALE = 1.3
 FEATHER = 0.06
 """Width of the feather outside the hull, as a share of the face."""
 
+FEATHER_MOST = 120.0
+"""Widest feather in pixels: a box in a plan may be far larger than any picture, and the feather costs its area."""
+
 CROP_SIZES = (64, 96, 128, 192, 256, 384, 512, 768, 1024)
 """Sides of crops in pixels; a face takes the smallest that loses no resolution."""
 
@@ -86,7 +89,7 @@ def crop_matrix(face: Face, outline: Floats) -> tuple[Floats, int]:
 
 def feather_width(face: Face) -> float:
     """Return how far outside the hull the mask fades, in pixels."""
-    return max(2.0, FEATHER * face.size)
+    return min(max(2.0, FEATHER * face.size), FEATHER_MOST)
 
 
 def bounds(outline: Floats, margin: float) -> Region:
