@@ -275,6 +275,14 @@ def test_a_span_holds_its_start_and_not_its_end() -> None:
     assert within(Fraction(99), [])
 
 
+@pytest.mark.parametrize("tenths", range(1, 30))
+def test_a_frame_at_the_very_start_of_a_span_is_in_it(tenths: int) -> None:
+    (span,) = parse_spans(f"{tenths / 10}-{tenths / 10 + 1}")
+    assert within(Fraction(tenths, 10), [span])
+    assert not within(Fraction(tenths, 10) - Fraction(1, 10**6), [span])
+    assert not within(Fraction(tenths, 10), [(0.0, span[0])])
+
+
 @given(st.text("0123456789:.,-en d", max_size=20))
 def test_any_text_gives_spans_or_a_usage_error(text: str) -> None:
     try:
