@@ -62,7 +62,9 @@ def _crops(frame: Frame, members: Sequence[tuple[Job, Floats, Floats]], size: in
         pixels_per_crop = float(np.hypot(matrix[0, 0], matrix[1, 0]))
         inverse = geometry.inverse(matrix)
         masks[row] = geometry.mask(
-            [geometry.apply(inverse, outline)], (0, 0, size, size), geometry.feather_width(job.face) / pixels_per_crop
+            [geometry.apply(inverse, outline)],
+            (0, 0, size, size),
+            geometry.feather_width(job.face) / pixels_per_crop,
         )
         scale[row] = job.face.size / pixels_per_crop
         if job.face.points is not None:

@@ -272,6 +272,7 @@ class Tracker:
         """rate: frames per second, on average. keyframes: frames that are scanned in any case."""
         self._scan, self._look, self._settings = scan, look, settings
         self._wanted = keyframes
+        self._width, self._height = 0, 0
         rate = rate if rate > 0 else 25.0
         self._interval = max(1, min(round(settings.interval * rate), 12))
         self._between = {
@@ -298,6 +299,7 @@ class Tracker:
         count = 0
         previous: Floats | None = None
         for frame in frames:
+            self._width, self._height = frame.width, frame.height
             view = _View(frame)
             thumbnail = view.thumbnail()
             if previous is not None:
@@ -562,6 +564,7 @@ class Tracker:
         bounds = [*self._scene_starts, count]
         for live in lives:
             self._extend(live, bounds[live.scene], bounds[live.scene + 1])
+            self._widen_at_borders(live)
         lives.sort(key=lambda item: (min(item.rows), float(item.rows[min(item.rows)].box[0])))
         return [_track(number, live.rows) for number, live in enumerate(lives, start=1)]
 
@@ -601,6 +604,15 @@ class Tracker:
             before.best = max(before.best, live.best)
             before.hits += live.hits
         return joined
+
+    def _widen_at_borders(self, live: _Live) -> None:
+        """A face that the border cuts has a box that may be cut too short: its mask grows."""
+        for row in live.rows.values():
+            x0, y0, x1, y1 = (float(value) for value in row.box)
+            margin = 0.1 * _size(row.box)
+            inner = margin < x0 and margin < y0 and x1 < self._width - margin and y1 < self._height - margin
+            if not inner:
+                row.grow += 0.15
 
     def _extend(self, live: _Live, low: int, high: int) -> None:
         """Carry both ends on for a few frames, within the scene, along the last motion."""

@@ -36,6 +36,11 @@ def video_scale(width: int, height: int, depth: Depth) -> float:
     return scale if depth is Depth.COARSE else max(1.0, scale)
 
 
+_MARGIN = 0.2
+"""How much surer than the threshold both sights of a doubtful face in a photo must be on average: a photo has no
+second frame that could bear it out."""
+
+
 class Searcher:
     """Searches frames with one detector. threshold and low as in ``track.Settings``."""
 
@@ -55,7 +60,7 @@ class Searcher:
         if face.score < self._threshold:
             return False
         again = self.near(rgb, face)
-        return again is not None and (again.score + face.score) / 2 >= self._threshold + 0.1
+        return again is not None and (again.score + face.score) / 2 >= self._threshold + _MARGIN
 
     def scan(self, frame: Frame, depth: Depth) -> list[Face]:
         """Return the faces of a video frame with scores down to ``low``; see ``track.Scan``."""
