@@ -46,18 +46,24 @@ def output_error(path: Path, error: OSError) -> OutputError:
 
 
 def pending(
-    target: Path, *, overwrite: bool = False, parents: bool = False, inputs: Iterable[Path] = ()
+    target: Path,
+    *,
+    overwrite: bool = False,
+    parents: bool = False,
+    private: bool = False,
+    inputs: Iterable[Path] = (),
 ) -> PendingFile:
     """Return a file that is written beside ``target`` and takes its name only when it is published.
 
     overwrite: an existing file of that name is replaced. parents: missing folders are made, and removed again
-    when nothing is published. inputs: files that must not be replaced, not even through a link.
+    when nothing is published. private: only the owner can read the result. inputs: files that must not be
+    replaced, not even through a link.
 
         with pending(Path("photo.incog.jpg")) as file:
             file.path.write_bytes(data)
             file.publish()
     """
-    return PendingFile(target, overwrite=overwrite, parents=parents, inputs=inputs)
+    return PendingFile(target, overwrite=overwrite, parents=parents, private=private, inputs=inputs)
 
 
 class PendingFile:
@@ -69,12 +75,19 @@ class PendingFile:
     """
 
     def __init__(
-        self, target: Path, *, overwrite: bool = False, parents: bool = False, inputs: Iterable[Path] = ()
+        self,
+        target: Path,
+        *,
+        overwrite: bool = False,
+        parents: bool = False,
+        private: bool = False,
+        inputs: Iterable[Path] = (),
     ) -> None:
         self.target: Final = target
         self.path = target.parent / f".incog-{secrets.token_hex(16)}{target.suffix}"
         self._overwrite = overwrite
         self._parents = parents
+        self._private = private
         self._inputs = tuple(inputs)
         self._mode = 0o600
         self._made: list[Path] = []
@@ -120,7 +133,7 @@ class PendingFile:
                 os.fsync(handle)
             finally:
                 os.close(handle)
-            self.path.chmod(self._mode)
+            self.path.chmod(0o600 if self._private else self._mode)
             if self._overwrite:
                 self.path.replace(self.target)
             else:
