@@ -25,7 +25,7 @@ from incog.media.files import pending
 from incog.media.walk import Walk, printable, walk
 from incog.methods import DEFAULT, METHODS, make
 from incog.methods.parameters import describe
-from incog.perceive.detector import DETECTORS, best_device
+from incog.perceive.detector import DETECTORS, best_device, known_detector
 from incog.pipeline import Options, Perception, silent
 from incog.pipeline import Progress as Advance
 from incog.pipeline import plan as look_at
@@ -194,7 +194,7 @@ def hide(
             method=method,
             parameters=parameters,
             secret=secret,
-            detector=detector,
+            detector=known_detector(detector),
             threshold=_between("--threshold", threshold, 0.05, 0.95),
             device=where,
             threads=threads or max(1, _cores() // workers),
@@ -209,7 +209,8 @@ def hide(
         jobs, left_alone, problems = _jobs(inputs, output, screen)
         parallel.check_targets(jobs)
         summary = Report(device=where, randomness=randomness, left_alone=left_alone)
-        with _report_place(report, overwrite) as save:
+        paths, targets = [job.path for job in jobs], [job.target for job in jobs]
+        with _report_place(report, overwrite, paths, targets) as save:
             screen.say(f"incog {__version__}: {method} on {where}, {len(jobs)} file(s)")
             if chosen.weak:
                 screen.say(f"Note: {method} is weak. {chosen.weak}")
@@ -254,7 +255,7 @@ def _tell(outcome: parallel.Outcome, screen: _Screen) -> None:
     """Say on one line what became of a file."""
     report, path = outcome.report, printable(outcome.job.path)
     if report.status == "failed":
-        screen.error(f"{path}: {report.error}", outcome.hint)
+        screen.error(f"{path}: {outcome.message or report.error}", outcome.hint)
         if screen.verbose and outcome.trace:
             screen.console.print(outcome.trace)
         return
@@ -299,7 +300,7 @@ def plan(
             device=best_device(device.value),
             threads=threads,
         )
-        with pending(target, overwrite=overwrite, inputs=[source]) as file:
+        with pending(target, overwrite=overwrite, private=True, inputs=[source]) as file:
             with screen.bar(printable(Path(source.name))) as step:
                 made = look_at(
                     open_source(source),
@@ -359,7 +360,7 @@ def render(
         perception = Perception(
             detector=made.detector, threshold=made.threshold, device=where, threads=threads
         )
-        with _report_place(report, overwrite) as save:
+        with _report_place(report, overwrite, [plan, path], [target]) as save:
             job = parallel.Job(1, path, target, follow=False)
             try:
                 with screen.bar(printable(Path(path.name))) as step:
@@ -376,8 +377,7 @@ def render(
                 done.name = "1"
                 outcome = parallel.Outcome(job, done, target=target)
             except IncogError as error:
-                failure = FileReport(name="1", status="failed", error=str(error))
-                outcome = parallel.Outcome(job, failure, hint=error.hint)
+                outcome = parallel.failed(job, error, [plan])
             _tell(outcome, screen)
             summary = Report(
                 device=where, randomness=randomness, files=[_named(outcome, {1: path}, report_names)]
@@ -508,12 +508,16 @@ def _named(outcome: parallel.Outcome, names: dict[int, Path], wanted: bool) -> F
 
 
 @contextmanager
-def _report_place(path: Path | None, overwrite: bool) -> Iterator[Callable[[str], None]]:
+def _report_place(
+    path: Path | None, overwrite: bool, inputs: Sequence[Path], targets: Sequence[Path]
+) -> Iterator[Callable[[str], None]]:
     """Yield the function that writes the report; the place is tried before the work begins."""
     if path is None:
         yield lambda text: None
         return
-    with pending(path, overwrite=overwrite) as file:
+    if parallel.place(path) in {parallel.place(target) for target in targets}:
+        raise UsageError(f"--report must be a file of its own, got the output {printable(path)}")
+    with pending(path, overwrite=overwrite, inputs=inputs) as file:
 
         def save(text: str) -> None:
             file.path.write_text(text + "\n", encoding="utf-8")
@@ -533,6 +537,14 @@ def _failing(screen: _Screen, path: Path | None = None) -> Iterator[None]:
     except IncogError as error:
         screen.error(f"{printable(path)}: {error}" if path else str(error), error.hint)
         raise typer.Exit(1) from None
+    except OSError as error:
+        name = error.filename if isinstance(error.filename, str | Path) else path or "a file"
+        screen.error(f"{printable(name)}: {error.strerror or type(error).__name__}")
+        raise typer.Exit(1) from None
+
+
+_STOPPED = 130
+"""The exit status that Typer makes of a KeyboardInterrupt."""
 
 
 def _stop(number: int, frame: FrameType | None) -> NoReturn:
@@ -550,6 +562,7 @@ def main() -> None:
         arguments = ["hide", *arguments]
     try:
         app(arguments, prog_name="incog", standalone_mode=True)
-    except KeyboardInterrupt:
-        _Screen().error("stopped; nothing half done was left behind")
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == _STOPPED:
+            _Screen().error("stopped; nothing half done was left behind")
+        raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -14,6 +14,7 @@ from pathlib import Path
 from incog.errors import IncogError, OutputError, UsageError
 from incog.keys import FILE_ID_BYTES, Secret, derive
 from incog.media.base import Source
+from incog.media.walk import printable
 from incog.methods import make
 from incog.pipeline import Options, Perception, Progress, hide, silent
 from incog.report import FileReport
@@ -58,11 +59,13 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The report of a file, with the local words that do not belong into it: the hint, and the trace of a bug."""
+    """The report of a file, with the local words that do not belong into it: what went wrong with the names of files,
+    the hint, and the trace of a bug."""
 
     job: Job
     report: FileReport
     target: Path | None = None
+    message: str = ""
     hint: str = ""
     trace: str = ""
 
@@ -138,7 +141,11 @@ def work(job: Job, settings: Settings, progress: Progress = silent) -> Outcome:
             progress=progress,
         )
     except IncogError as error:
-        return Outcome(job, _failed(job, str(error)), hint=error.hint)
+        return failed(job, error, written)
+    except OSError as error:
+        return Outcome(
+            job, _failed(job, f"cannot be read or written: {error.strerror or type(error).__name__}")
+        )
     except MemoryError:
         return Outcome(job, _failed(job, "there is not enough memory for this file"))
     except Exception as error:
@@ -148,6 +155,25 @@ def work(job: Job, settings: Settings, progress: Progress = silent) -> Outcome:
         )
     report.name = str(job.number)
     return Outcome(job, report, target=written[-1] if written else None)
+
+
+def failed(job: Job, error: IncogError, written: Sequence[Path] = ()) -> Outcome:
+    """Return the outcome of a job that raised an error: its report says why without naming a file."""
+    message = str(error)
+    report = _failed(job, nameless(message, [job.path, job.target, *written]))
+    return Outcome(job, report, message=message, hint=error.hint)
+
+
+def nameless(message: str, paths: Iterable[Path]) -> str:
+    """Return the message with the names of these files and of their folders taken out."""
+    names = [
+        printable(form)
+        for path in paths
+        for form in (path, path.absolute(), path.name, path.parent, path.absolute().parent)
+    ]
+    for name in sorted(set(names) - {".", "/", ""}, key=len, reverse=True):
+        message = message.replace(name, "FILE")
+    return message
 
 
 def _failed(job: Job, message: str) -> FileReport:
@@ -165,11 +191,21 @@ def _target(job: Job, source: Source) -> Path:
 
 
 def check_targets(jobs: Sequence[Job]) -> None:
-    """Raise UsageError when two jobs would write the same file."""
+    """Raise UsageError when two jobs would write the same file, or one the input of another."""
+    inputs = {place(job.path) for job in jobs}
     seen: dict[Path, Path] = {}
     for job in jobs:
-        if job.target in seen:
+        target, shown = place(job.target), printable(job.target)
+        if target in seen:
             raise UsageError(
-                f"every input must have an output of its own, got {job.target} for {seen[job.target]} and {job.path}"
+                "every input must have an output of its own, "
+                f"got {shown} for {printable(seen[target])} and {printable(job.path)}"
             )
-        seen[job.target] = job.path
+        if target in inputs and target != place(job.path):
+            raise UsageError(f"an output must not be another input, got {shown} for {printable(job.path)}")
+        seen[target] = job.path
+
+
+def place(path: Path) -> Path:
+    """Return where a file lies, with links among its folders resolved, whether it exists or not."""
+    return path.parent.resolve() / path.name

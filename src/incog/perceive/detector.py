@@ -227,9 +227,14 @@ DETECTORS: dict[str, type[CenterFace]] = {CenterFace.name: CenterFace}
 
 def make_detector(name: str, *, device: str, threads: int = 0) -> Detector:
     """Return a detector by name; raises UsageError for an unknown one."""
+    return DETECTORS[known_detector(name)](device=device, threads=threads)
+
+
+def known_detector(name: str) -> str:
+    """Return the name; raises UsageError when there is no such detector."""
     if name not in DETECTORS:
         raise UsageError(f"detector must be one of {', '.join(sorted(DETECTORS))}, got {name!r}")
-    return DETECTORS[name](device=device, threads=threads)
+    return name
 
 
 def best_device(wanted: str) -> str:
