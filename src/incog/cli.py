@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -37,6 +38,7 @@ app = typer.Typer(
     name="incog",
     help="Take the identity out of faces in photos, videos and folders of them. `incog FILE` is `incog hide FILE`.",
     no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -99,10 +101,17 @@ class _Screen:
 
 Inputs = Annotated[list[Path], typer.Argument(help="Photos, videos or folders.", show_default=False)]
 Output = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
-        "--output", "-o", help="File, or folder for several inputs; default: NAME.incog.SUFFIX beside each."
+        "--output",
+        "-o",
+        metavar="PATH",
+        help="File, or folder for several inputs; a slash at its end makes it a folder; default: NAME.incog.SUFFIX "
+        "beside each.",
     ),
+]
+OutputFile = Annotated[
+    Path | None, typer.Option("--output", "-o", help="Default: NAME.incog.SUFFIX beside it.")
 ]
 MethodName = Annotated[str, typer.Option("--method", help="How faces are hidden; `incog methods` lists all.")]
 Sets = Annotated[
@@ -183,7 +192,7 @@ def hide(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Hide the faces in photos, videos and folders. Nothing is written that still shows one."""
+    """Hide the faces in photos, videos and folders. Nothing is written in which a face is still found."""
     screen = _Screen(quiet=quiet, verbose=verbose)
     with _failing(screen):
         parameters = _settings(sets)
@@ -319,7 +328,7 @@ def plan(
 @app.command()
 def render(
     plan: Annotated[Path, typer.Argument(help="A plan that `incog plan` wrote.", show_default=False)],
-    output: Output = None,
+    output: OutputFile = None,
     source: Annotated[
         Path | None,
         typer.Option("--source", help="The file it was made from; default: found beside the plan."),
@@ -420,8 +429,6 @@ def _options(
 
 
 def _cores() -> int:
-    import os
-
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -453,11 +460,20 @@ def _secret(seed: int | None, path: Path | None) -> tuple[Secret, str]:
     return Secret.fresh(), "fresh, forgotten"
 
 
+_FEW = 10
+"""Up to so many files that were left alone are named one by one."""
+
+
 def _jobs(
-    inputs: Sequence[Path], output: Path | None, screen: _Screen
+    inputs: Sequence[Path], place: str | None, screen: _Screen
 ) -> tuple[list[parallel.Job], int, list[str]]:
-    """Return what to do, how many files were left alone, and what is wrong with inputs."""
-    folder_wanted = len(inputs) > 1 or (output is not None and output.is_dir())
+    """Return what to do, how many files were left alone, and what is wrong with inputs.
+
+    place: where to, as typed: a slash at its end means a folder, also one that is not there yet.
+    """
+    output = Path(place) if place is not None else None
+    named_folder = place is not None and place.endswith(("/", os.sep))
+    folder_wanted = len(inputs) > 1 or named_folder or (output is not None and output.is_dir())
     if len(inputs) > 1 and output is not None and output.exists() and not output.is_dir():
         raise UsageError("--output must be a folder when there are several inputs, got a file")
     found: list[tuple[Path, Path, bool]] = []
@@ -479,9 +495,14 @@ def _jobs(
             raise OutputError("the output for a folder must be a folder, got a file")
         seen: Walk = walk(path, without=[root])
         problems += [f"{printable(item)}: {reason}" for item, reason in seen.errors]
+        aside = [*seen.others, *seen.links]
         left_alone += len(seen.others)
-        for item in seen.others:
-            screen.say(f"{printable(path / item)}: no photo or video, left alone") if screen.verbose else None
+        if aside:
+            screen.say(
+                f"{printable(path)}: {len(aside)} file(s) that are no photo or video, or links, left alone"
+            )
+        for item in aside if screen.verbose or len(aside) <= _FEW else ():
+            screen.say(f"  {printable(path / item)}")
         found += [(path / item, root / item, True) for item in seen.media]
         if not seen.media and not problems:
             problems.append(f"{printable(path)}: the folder holds no photo or video")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import lru_cache
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 from incog.errors import IncogError, OutputError, UsageError
@@ -90,16 +92,47 @@ def run(
     of workers.
     """
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context) as pool:
-        futures = {pool.submit(work, job, settings): job for job in jobs}
+    stop = context.Event()
+    with ProcessPoolExecutor(
+        min(workers, len(jobs)), mp_context=context, initializer=_prepare, initargs=(stop,)
+    ) as pool:
+        futures = {pool.submit(_work_until_stopped, job, settings): job for job in jobs}
         try:
             for future in as_completed(futures):
+                if future.cancelled():
+                    continue
                 outcome = _collected(future, futures[future])
                 yield outcome
                 if outcome.report.status == "failed" and not keep_going:
-                    return
-        finally:
+                    # What is under way is finished and told; what is not begun never begins.
+                    for waiting in futures:
+                        waiting.cancel()
+        except BaseException:
+            stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+_stop: Event | None = None
+"""In a worker process: set when the batch is given up."""
+
+
+def _prepare(stop: Event) -> None:
+    """Set a worker process up; Ctrl-C is the parent's to handle, which sets ``stop``."""
+    global _stop
+    _stop = stop
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _work_until_stopped(job: Job, settings: Settings) -> Outcome:
+    def progress(stage: str, done: int, total: int | None) -> None:
+        if _stop is not None and _stop.is_set():
+            raise KeyboardInterrupt
+
+    try:
+        return work(job, settings, progress)
+    except KeyboardInterrupt:
+        return Outcome(job, _failed(job, "stopped"))
 
 
 def _collected(future: Future[Outcome], job: Job) -> Outcome:

@@ -144,7 +144,7 @@ def render(
     longest = max((len(item.boxes) for item in hidden), default=0)
     return FileReport(
         name="",
-        status="hidden" if done.faces else "no_faces",
+        status="hidden" if plan.tracks else "no_faces",
         faces=done.faces,
         tracks=len(hidden),
         frames=plan.source.frames,
