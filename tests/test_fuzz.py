@@ -30,7 +30,7 @@ WriteClip = Callable[..., Path]
 
 WANTED = int(os.environ.get("INCOG_FUZZ", "0"))
 FUZZ = settings(
-    max_examples=WANTED or 50,
+    max_examples=WANTED or 30,
     derandomize=not WANTED,
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate] if not WANTED else list(Phase),

@@ -19,7 +19,7 @@ from incog import cli, parallel, pipeline
 from incog.errors import IncogError, OutputError, UsageError
 from incog.keys import Secret
 from incog.parallel import Job, Outcome, Settings, beside, check_targets, nameless, same_suffix
-from incog.pipeline import Options, Perception
+from incog.pipeline import Options
 
 Picture = npt.NDArray[np.uint8]
 Tree = Callable[[Path], list[str]]
@@ -228,7 +228,6 @@ def test_a_read_only_umask_and_options_reach_the_file(photo: Path) -> None:
     assert target.stat().st_mode & 0o777 == 0o600
 
 
-def test_detectors_are_loaded_once(
-    photo: Path, perception: Perception, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert parallel._perception("centerface", 0.4, "cpu", cli._cores()) is perception
+def test_detectors_are_loaded_once() -> None:
+    first, second = (parallel._perception("centerface", 0.4, "cpu", cli._cores()) for _ in range(2))
+    assert first is second
