@@ -474,7 +474,7 @@ def test_a_face_is_left_visible_by_editing_the_plan(incog: Incog, photo: Path, m
     result = incog("render", plan, "--source", photo, "--report", report)
     assert result.code == 0, result.err
     entry = json.loads(report.read_text())["files"][0]
-    assert (entry["status"], entry["faces"], entry["rescan"]["on_purpose"]) == ("no_faces", 0, 1)
+    assert (entry["faces"], entry["tracks"], entry["rescan"]["on_purpose"]) == (0, 0, 1)
     assert min(most_left(photo, photo.with_name("holiday.incog.png"))) > 0.9
 
 
