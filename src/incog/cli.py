@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from types import FrameType
@@ -217,6 +218,7 @@ def hide(
         )
         jobs, left_alone, problems = _jobs(inputs, output, screen)
         parallel.check_targets(jobs)
+        settings = replace(settings, claimed=frozenset(job.target for job in jobs))
         summary = Report(device=where, randomness=randomness, left_alone=left_alone)
         paths, targets = [job.path for job in jobs], [job.target for job in jobs]
         with _report_place(report, overwrite, paths, targets) as save:

@@ -14,7 +14,7 @@ import numpy as np
 from incog.colour import Region
 from incog.types import Face, Floats
 
-MASK_SCALE = 1.3
+MASK_SCALE = 1.25
 """Default size of the mask relative to the detector's box, which ends at mid-forehead, chin and cheeks."""
 
 FEATHER = 0.06
@@ -116,7 +116,7 @@ def mask(outlines: Sequence[Floats], region: Region, feather: float) -> Floats:
     if feather <= 0:
         return canvas[inner, inner].astype(np.float32)
     distance = cv2.distanceTransform(1 - canvas, cv2.DIST_L2, cv2.DIST_MASK_5)[inner, inner]
-    fade = np.clip(1 - distance / np.float32(feather), 0, 1)
+    fade = 1 - np.minimum(distance, np.float32(feather)) / np.float32(feather)
     return np.asarray(fade * fade * (3 - 2 * fade), dtype=np.float32)
 
 

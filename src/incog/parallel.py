@@ -45,7 +45,8 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What all files have in common; plain data, so that it can travel to another process."""
+    """What all files have in common; plain data, so that it can travel to another process. claimed: the outputs of all
+    files, as their sources' names have them."""
 
     method: str
     parameters: dict[str, str]
@@ -56,6 +57,7 @@ class Settings:
     threads: int
     seeded: bool
     spans: list[tuple[float, float]] = field(default_factory=list)
+    claimed: frozenset[Path] = frozenset()
     options: Options = field(default_factory=Options)
 
 
@@ -154,7 +156,7 @@ def work(job: Job, settings: Settings, progress: Progress = silent) -> Outcome:
     written: list[Path] = []
 
     def target(source: Source) -> Path:
-        written.append(_target(job, source))
+        written.append(_target(job, source, settings.claimed))
         return written[-1]
 
     try:
@@ -213,11 +215,16 @@ def _failed(job: Job, message: str) -> FileReport:
     return FileReport(name=str(job.number), status="failed", error=message)
 
 
-def _target(job: Job, source: Source) -> Path:
+def _target(job: Job, source: Source, claimed: frozenset[Path]) -> Path:
     if same_suffix(job.target.suffix, source.suffix):
         return job.target
     if job.follow:
-        return job.target.with_suffix(source.suffix)
+        target = job.target.with_suffix(source.suffix)
+        if target in claimed:
+            raise OutputError(
+                "its content is not what its name says, and its output would take another file's place"
+            )
+        return target
     raise OutputError(
         f"the output must have the suffix {source.suffix}, as the source's content is, got {job.target.suffix!r}"
     )

@@ -347,14 +347,15 @@ class Tracker:
             return
         last = self._history[-1]
         if last.index != self._key:
-            self._keyframe(last)
+            # Nothing comes after it that could correct a track's end.
+            self._keyframe(last, at_least=Depth.FINE)
         self._done.extend(self._live)
         self._live = []
         self._history.clear()
 
-    def _keyframe(self, view: _View) -> None:
+    def _keyframe(self, view: _View, *, at_least: Depth = Depth.COARSE) -> None:
         """Scan a frame and bring every track up to it."""
-        depth = max(self._depth(view.index), Depth.FINE if self._sudden else Depth.COARSE)
+        depth = max(self._depth(view.index), Depth.FINE if self._sudden else Depth.COARSE, at_least)
         self._last.update({level: view.index for level in Depth if level <= depth})
         self._sudden = False
         seen = self._scan(view.frame, depth)
@@ -426,7 +427,7 @@ class Tracker:
             weight_back = share * max(sure_back - 0.35, 0.0) ** 2
             trust = weight_forward + weight_back
             size = _size(end.box)
-            grow = 0.04
+            grow = 0.04 + min(0.3 * float(np.linalg.norm(drift)) / size, 0.15)
             if trust < 0.02:
                 centre = straight
                 grow += 0.2

@@ -43,6 +43,7 @@ def scales_for(width: int, height: int, *, finest: float, coarsest: int = 480) -
     The finest finds the small faces, the coarsest those that fill the picture.
     """
     scales = [finest]
+    coarsest = min(coarsest, max(width, height))
     while max(width, height) * scales[-1] / 2 >= coarsest * 0.75:
         scales.append(scales[-1] / 2)
     return scales

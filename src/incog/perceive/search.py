@@ -25,7 +25,7 @@ def photo_scale(width: int, height: int) -> float:
     return 1.5 if megapixels <= 9 else 1.0
 
 
-_MEGAPIXELS = {Depth.COARSE: 0.52, Depth.FINE: 2.1, Depth.FINEST: 5.0}
+_MEGAPIXELS = {Depth.COARSE: 0.52, Depth.FINE: 2.1, Depth.FINEST: 8.3}
 _LARGEST = {Depth.COARSE: 1.5, Depth.FINE: 2.0, Depth.FINEST: 3.0}
 
 
