@@ -18,7 +18,7 @@ from incog.types import Floats, Key
 Doubles = npt.NDArray[np.float64]
 
 # The side that the statistics are taken at: enough for a colour and two slopes.
-_FIT_SIZE = 64
+_FIT_SIZE = 32
 # Slopes are whole numbers of 1/256, from -127 to 127.
 _SLOPE_STEPS, _STEEPEST = 256, 127
 # Steepest fall of light from the middle of the mask to its corner: more looks like a painted gradient.
