@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -172,6 +173,13 @@ def test_both_sides_of_a_cut_are_hidden(
     assert max(shares) < 0.15
 
 
+def test_faces_that_no_span_holds_are_not_called_hidden(
+    photo: Path, tmp_path: Path, perception: Perception
+) -> None:
+    report = hide(photo, tmp_path / "out.png", perception, spans=[(5.0, 10.0)])
+    assert (report.faces, report.tracks, report.rescan.on_purpose) == (0, 0, 1)
+
+
 def test_times_outside_the_spans_stay_visible_on_purpose(
     clip: Path,
     tmp_path: Path,
@@ -288,6 +296,27 @@ def test_a_file_that_changes_while_it_is_read_is_refused(
 
 
 # Outputs
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes of POSIX")
+@pytest.mark.parametrize("name", ["photo", "clip"])
+def test_only_the_owner_reads_what_is_not_yet_checked(
+    name: str, tmp_path: Path, perception: Perception, request: pytest.FixtureRequest
+) -> None:
+    source: Path = request.getfixturevalue(name)
+    modes: set[tuple[str, int]] = set()
+
+    def progress(stage: str, done: int, total: int | None) -> None:
+        modes.update((stage, item.stat().st_mode & 0o777) for item in tmp_path.glob(".incog-*"))
+
+    before = os.umask(0o022)
+    try:
+        hide(source, tmp_path / f"out{source.suffix}", perception, progress=progress)
+    finally:
+        os.umask(before)
+    assert {stage for stage, _ in modes} >= {"checking"}
+    assert {mode for _, mode in modes} == {0o600}
+    assert (tmp_path / f"out{source.suffix}").stat().st_mode & 0o777 == 0o644
 
 
 def test_the_place_is_tried_before_the_work(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -146,7 +147,7 @@ def render(
         name="",
         status="hidden" if plan.tracks else "no_faces",
         faces=done.faces,
-        tracks=len(hidden),
+        tracks=len(done.tracks),
         frames=plan.source.frames,
         method=method.name,
         parameters=parameters(method),
@@ -211,6 +212,7 @@ def parameters(method: Method) -> dict[str, str | int | float | bool | list[int]
 @dataclass(slots=True)
 class _Done:
     faces: int
+    tracks: set[int]
     fallback: set[int]
     decisions: list[str]
 
@@ -236,8 +238,9 @@ def _render(
     safest = METHODS[DEFAULT]()
     fallback: set[int] = set()
     while True:
-        path.unlink(missing_ok=True)
-        faces, unfit = 0, set[int]()
+        # Emptied, not removed: a file made anew would be readable by others before it was looked at again.
+        os.truncate(path, 0)
+        faces, unfit, acted = 0, set[int](), set[int]()
         lookup = track.by_frame(item for item in tracks_of(plan.tracks) if item.hide)
         times = Times()
         with source.sink(path, options.output) as sink:
@@ -252,6 +255,7 @@ def _render(
                     for item, face in (lookup(frame.index) if within(frame.time, plan.spans) else ())
                 ]
                 faces += len(jobs)
+                acted.update(job.track.id for job in jobs)
                 if jobs:
                     frame, failed = compose.hide(frame, jobs, mask_scale=options.mask_scale)
                     unfit |= failed
@@ -259,7 +263,7 @@ def _render(
         if times.record() != [tuple(run) for run in plan.source.times]:
             raise PlanError("the frames or time stamps of the file are not those that the plan was made from")
         if not unfit:
-            return _Done(faces, fallback, list(sink.decisions))
+            return _Done(faces, acted, fallback, list(sink.decisions))
         if unfit <= fallback:
             raise ExposedError(f"the method {safest.name} could not hide {len(unfit)} face(s)")
         fallback |= unfit

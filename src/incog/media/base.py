@@ -66,4 +66,4 @@ class Source(Protocol):
         """Decode every frame in order. Raises InputError at the first one that cannot be decoded: never skips."""
 
     def sink(self, path: Path, options: OutputOptions) -> Sink:
-        """Return a sink that writes a file of this source's kind to ``path``, which must not exist yet."""
+        """Return a sink that writes a file of this source's kind to ``path``, which must not exist yet or be empty."""

@@ -217,7 +217,7 @@ class VideoSource:
         return planes
 
     def sink(self, path: Path, options: OutputOptions) -> VideoSink:
-        """Return a sink that writes a video in the same container to ``path``, which must not exist yet.
+        """Return a sink that writes a video in the same container to ``path``, which must not exist yet or be empty.
 
         Raises UsageError for a codec or quality that cannot be had, InputError when the streams to copy
         cannot be read, and OutputError when the file cannot be made.

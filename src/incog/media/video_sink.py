@@ -91,7 +91,7 @@ class VideoSink:
         self._container = origin.written
         self._held: tuple[av.VideoFrame, int] | None = None
         self._closed = False
-        if path.exists() or path.is_symlink():
+        if path.is_symlink() or (path.exists() and (not path.is_file() or path.stat().st_size)):
             raise OutputError(f"the output file exists already: {path.name!r}")
         choice = choose(
             self._container,
