@@ -83,6 +83,20 @@ def test_an_output_must_not_be_another_input(tmp_path: Path) -> None:
         check_targets([first, second])
 
 
+def test_a_suffix_that_follows_the_content_never_takes_an_inputs_place(photo: Path, tmp_path: Path) -> None:
+    """``q.jpg`` holds a PNG picture, so its output would be ``q.incog.png``, which is an input."""
+    wrong, other = photo.rename(tmp_path / "q.jpg"), tmp_path / "q.incog.png"
+    other.write_bytes(wrong.read_bytes())
+    jobs = [Job(1, wrong, beside(wrong), True), Job(2, other, beside(other), True)]
+    check_targets(jobs)
+    outcome = parallel.work(
+        jobs[0], settings(claimed=parallel.claimed(jobs), options=Options(overwrite=True))
+    )
+    assert outcome.report.status == "failed"
+    assert "another file's place" in outcome.message
+    assert other.read_bytes() == wrong.read_bytes()
+
+
 def test_messages_lose_the_names_of_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     path = Path("anna/holiday in rome.jpg")

@@ -218,7 +218,7 @@ def hide(
         )
         jobs, left_alone, problems = _jobs(inputs, output, screen)
         parallel.check_targets(jobs)
-        settings = replace(settings, claimed=frozenset(job.target for job in jobs))
+        settings = replace(settings, claimed=parallel.claimed(jobs))
         summary = Report(device=where, randomness=randomness, left_alone=left_alone)
         paths, targets = [job.path for job in jobs], [job.target for job in jobs]
         with _report_place(report, overwrite, paths, targets) as save:
@@ -577,6 +577,9 @@ def _stop(number: int, frame: FrameType | None) -> NoReturn:
 def main() -> None:
     """Run the command line; ``incog FILE`` means ``incog hide FILE``."""
     signal.signal(signal.SIGTERM, _stop)
+    # A closed terminal stops the work as Ctrl-C does, unless nohup has it go on.
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, _stop)
     arguments = sys.argv[1:]
     commands = {
         command.name or command.callback.__name__ for command in app.registered_commands if command.callback

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,6 +13,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from multiprocessing.synchronize import Event
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
 from incog.errors import IncogError, OutputError, UsageError
 from incog.keys import FILE_ID_BYTES, Secret, derive
@@ -45,8 +48,8 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What all files have in common; plain data, so that it can travel to another process. claimed: the outputs of all
-    files, as their sources' names have them."""
+    """What all files have in common; plain data, so that it can travel to another process. claimed: the places of all
+    inputs and of all outputs, as their sources' names have them."""
 
     method: str
     parameters: dict[str, str]
@@ -118,12 +121,27 @@ def run(
 _stop: Event | None = None
 """In a worker process: set when the batch is given up."""
 
+_busy = False
+"""In a worker process: whether it is at a file."""
+
 
 def _prepare(stop: Event) -> None:
-    """Set a worker process up; Ctrl-C is the parent's to handle, which sets ``stop``."""
+    """Set a worker process up; Ctrl-C and a closed terminal are the parent's to handle, which sets ``stop``."""
     global _stop
     _stop = stop
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    # A pool that broke ends its other workers, and `timeout` the whole group: no unfinished file may stay behind.
+    signal.signal(signal.SIGTERM, _end)
+
+
+def _end(number: int, frame: FrameType | None) -> NoReturn:
+    raise _Ended if _busy else SystemExit(128 + number)
+
+
+class _Ended(BaseException):
+    """Unwinds a worker that was told to end."""
 
 
 def _work_until_stopped(job: Job, settings: Settings) -> Outcome:
@@ -131,10 +149,17 @@ def _work_until_stopped(job: Job, settings: Settings) -> Outcome:
         if _stop is not None and _stop.is_set():
             raise KeyboardInterrupt
 
+    global _busy
+    _busy = True
     try:
         return work(job, settings, progress)
     except KeyboardInterrupt:
         return Outcome(job, _failed(job, "stopped"))
+    except _Ended:
+        # At once: the pool's own loop would wait for another file.
+        os._exit(128 + signal.SIGTERM)
+    finally:
+        _busy = False
 
 
 def _collected(future: Future[Outcome], job: Job) -> Outcome:
@@ -220,7 +245,7 @@ def _target(job: Job, source: Source, claimed: frozenset[Path]) -> Path:
         return job.target
     if job.follow:
         target = job.target.with_suffix(source.suffix)
-        if target in claimed:
+        if place(target) in claimed:
             raise OutputError(
                 "its content is not what its name says, and its output would take another file's place"
             )
@@ -244,6 +269,11 @@ def check_targets(jobs: Sequence[Job]) -> None:
         if target in inputs and target != place(job.path):
             raise UsageError(f"an output must not be another input, got {shown} for {printable(job.path)}")
         seen[target] = job.path
+
+
+def claimed(jobs: Iterable[Job]) -> frozenset[Path]:
+    """Return the places that an output whose suffix follows the content must not take."""
+    return frozenset(place(path) for job in jobs for path in (job.path, job.target))
 
 
 def place(path: Path) -> Path:
