@@ -21,7 +21,8 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from incog import __version__, cli, parallel, pipeline
+from incog import __version__, parallel, pipeline
+from incog.cli.screen import Screen
 from incog.errors import ExposedError, ModelError
 from incog.methods import METHODS
 
@@ -680,7 +681,7 @@ def test_progress_is_drawn_for_people_who_look(clip: Path, monkeypatch: pytest.M
     """The bar is a callback that takes every stage, known length or not."""
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm")
-    screen = cli._Screen()
+    screen = Screen()
     assert screen.console.is_terminal
     with screen.bar("clip") as step:
         for stage in ("looking", "hiding", "checking", "hiding"):

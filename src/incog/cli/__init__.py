@@ -8,17 +8,42 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from enum import StrEnum
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from incog import __version__, geometry, parallel
+from incog.cli.options import (
+    Codec,
+    DetectorName,
+    Device,
+    DeviceName,
+    Inputs,
+    KeepGoing,
+    KeepMetadata,
+    MaskScale,
+    MethodName,
+    Output,
+    OutputFile,
+    Overwrite,
+    Quality,
+    Quiet,
+    ReportFile,
+    ReportNames,
+    SecretFile,
+    Seed,
+    Sets,
+    Spans,
+    Threads,
+    Threshold,
+    Verbose,
+    Workers,
+)
+from incog.cli.screen import Screen, tell
 from incog.errors import IncogError, InputError, OutputError, UsageError
 from incog.keys import Secret
 from incog.media import open_source
@@ -27,9 +52,8 @@ from incog.media.files import pending
 from incog.media.walk import Walk, printable, walk
 from incog.methods import DEFAULT, METHODS, make
 from incog.methods.parameters import describe
-from incog.perceive.detector import DETECTORS, best_device, known_detector
-from incog.pipeline import Options, Perception, silent
-from incog.pipeline import Progress as Advance
+from incog.perceive.detector import best_device, known_detector
+from incog.pipeline import Options, Perception
 from incog.pipeline import plan as look_at
 from incog.pipeline import render as act_on
 from incog.plan import Plan, parse_spans
@@ -44,128 +68,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-
-class Device(StrEnum):
-    """Where networks run."""
-
-    auto = "auto"
-    cpu = "cpu"
-    cuda = "cuda"
-
-
-class _Screen:
-    """Words for people, on standard error; the results are files."""
-
-    def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
-        self.quiet, self.verbose = quiet, verbose
-        self.console = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
-
-    def say(self, text: str) -> None:
-        if not self.quiet:
-            self.console.print(text)
-
-    def error(self, text: str, hint: str = "") -> None:
-        self.console.print(f"incog: {text}", style="bold red" if self.console.is_terminal else "")
-        if hint:
-            self.console.print(f"  {hint}")
-
-    @contextmanager
-    def bar(self, label: str) -> Iterator[Advance]:
-        """Yield a progress callback that draws frames/s and the time left, where somebody is looking."""
-        if self.quiet or not self.console.is_terminal:
-            yield silent
-            return
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TaskProgressColumn(),
-            TextColumn("{task.fields[speed]}"),
-            TimeRemainingColumn(),
-        )
-        with Progress(*columns, console=self.console, transient=True) as progress:
-            tasks: dict[str, tuple[TaskID, float]] = {}
-
-            def step(stage: str, done: int, total: int | None) -> None:
-                if stage not in tasks or done == 1:
-                    if stage in tasks:
-                        progress.remove_task(tasks[stage][0])
-                    task = progress.add_task(f"{label}: {stage}", total=total, speed="")
-                    tasks[stage] = task, progress.get_time()
-                task, began = tasks[stage]
-                elapsed = progress.get_time() - began
-                speed = f"{done / elapsed:.1f} frames/s" if elapsed > 0.5 else ""
-                progress.update(task, completed=done, speed=speed)
-
-            yield step
-
-
-Inputs = Annotated[list[Path], typer.Argument(help="Photos, videos or folders.", show_default=False)]
-Output = Annotated[
-    str | None,
-    typer.Option(
-        "--output",
-        "-o",
-        metavar="PATH",
-        help="File, or folder for several inputs; a slash at its end makes it a folder; default: NAME.incog.SUFFIX "
-        "beside each.",
-    ),
-]
-OutputFile = Annotated[
-    Path | None, typer.Option("--output", "-o", help="Default: NAME.incog.SUFFIX beside it.")
-]
-MethodName = Annotated[str, typer.Option("--method", help="How faces are hidden; `incog methods` lists all.")]
-Sets = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="A parameter of the method; repeatable."),
-]
-DetectorName = Annotated[str, typer.Option("--detector", help=f"Face detector: {', '.join(DETECTORS)}.")]
-Threshold = Annotated[
-    float,
-    typer.Option("--threshold", help="Detector score that makes a face, 0.05 to 0.95; lower finds more."),
-]
-MaskScale = Annotated[
-    float, typer.Option("--mask-scale", help="Size of the mask relative to the detector's box, 1 to 3.")
-]
-Spans = Annotated[
-    str | None,
-    typer.Option(
-        "--spans", metavar="START-STOP,...", help="Times to act on, such as 0:10-0:30,2:00-end; default all."
-    ),
-]
-Seed = Annotated[
-    int | None, typer.Option("--seed", help="For tests: repeatable randomness, which is not private.")
-]
-SecretFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--secret-file", help="32 random bytes that all keys come from; readable by the owner only."
-    ),
-]
-Workers = Annotated[int, typer.Option("--workers", min=1, max=256, help="Files worked on at the same time.")]
-Threads = Annotated[
-    int, typer.Option("--threads", min=0, max=256, help="Threads of the networks; 0: all cores.")
-]
-DeviceName = Annotated[Device, typer.Option("--device", help="Where networks run.")]
-KeepMetadata = Annotated[
-    bool,
-    typer.Option("--keep-metadata", help="Keep time, camera settings and copyright; never place or serials."),
-]
-Codec = Annotated[str | None, typer.Option("--codec", help="Video encoder; default by container.")]
-Quality = Annotated[
-    int | None,
-    typer.Option("--quality", min=1, max=100, help="1 (small) to 100 (best); default near lossless."),
-]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs; never the input.")]
-KeepGoing = Annotated[bool, typer.Option("--keep-going", help="After a failure go on with the other files.")]
-ReportFile = Annotated[
-    Path | None, typer.Option("--report", help="Write a report as JSON, made to be shared.")
-]
-ReportNames = Annotated[
-    bool, typer.Option("--report-names", help="Name files in the report; else they are numbered.")
-]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only errors.")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Also say what happened to streams and tags.")]
 
 
 @app.command()
@@ -194,7 +96,7 @@ def hide(
     verbose: Verbose = False,
 ) -> None:
     """Hide the faces in photos, videos and folders. Nothing is written in which a face is still found."""
-    screen = _Screen(quiet=quiet, verbose=verbose)
+    screen = Screen(quiet=quiet, verbose=verbose)
     with _failing(screen):
         parameters = _settings(sets)
         chosen = make(method, parameters)
@@ -237,7 +139,7 @@ def hide(
             if not problems or keep_going:
                 for outcome in _outcomes(jobs, settings, workers, keep_going, screen):
                     failed += outcome.report.status == "failed"
-                    _tell(outcome, screen)
+                    tell(outcome, screen)
                     reports[outcome.job.number] = _named(outcome, names, report_names)
             summary.files = [reports[number] for number in sorted(reports)]
             save(summary.model_dump_json(indent=2))
@@ -249,7 +151,7 @@ def hide(
 
 
 def _outcomes(
-    jobs: Sequence[parallel.Job], settings: parallel.Settings, workers: int, keep_going: bool, screen: _Screen
+    jobs: Sequence[parallel.Job], settings: parallel.Settings, workers: int, keep_going: bool, screen: Screen
 ) -> Iterator[parallel.Outcome]:
     if workers > 1 and len(jobs) > 1:
         yield from parallel.run(jobs, settings, workers=workers, keep_going=keep_going)
@@ -260,30 +162,6 @@ def _outcomes(
         yield outcome
         if outcome.report.status == "failed" and not keep_going:
             return
-
-
-def _tell(outcome: parallel.Outcome, screen: _Screen) -> None:
-    """Say on one line what became of a file."""
-    report, path = outcome.report, printable(outcome.job.path)
-    if report.status == "failed":
-        screen.error(f"{path}: {outcome.message or report.error}", outcome.hint)
-        if screen.verbose and outcome.trace:
-            screen.console.print(outcome.trace)
-        return
-    target = printable(outcome.target) if outcome.target else "?"
-    if report.status == "no_faces":
-        screen.say(f"{path} -> {target}: no faces found")
-    else:
-        rate = (
-            f", {report.frames / report.seconds:.1f} frames/s" if report.frames > 1 and report.seconds else ""
-        )
-        covered = f", {report.rescan.covered} added by the rescan" if report.rescan.covered else ""
-        screen.say(f"{path} -> {target}: {report.tracks} face(s) hidden{covered}{rate}")
-    if report.rescan.on_purpose:
-        screen.say(f"  {report.rescan.on_purpose} sighting(s) of faces left visible on purpose")
-    if screen.verbose:
-        for decision in report.decisions:
-            screen.say(f"  {decision}")
 
 
 @app.command()
@@ -302,7 +180,7 @@ def plan(
     verbose: Verbose = False,
 ) -> None:
     """Look where the faces are and write a plan, to be reviewed, edited and rendered."""
-    screen = _Screen(quiet=quiet, verbose=verbose)
+    screen = Screen(quiet=quiet, verbose=verbose)
     with _failing(screen, source):
         target = output or source.with_name(f"{source.stem}.plan.json")
         perception = Perception(
@@ -352,7 +230,7 @@ def render(
     verbose: Verbose = False,
 ) -> None:
     """Hide the faces of a plan in the file that it was made from."""
-    screen = _Screen(quiet=quiet, verbose=verbose)
+    screen = Screen(quiet=quiet, verbose=verbose)
     with _failing(screen, plan):
         chosen = make(method, _settings(sets))
         secret, randomness = _secret(seed, secret_file)
@@ -389,7 +267,7 @@ def render(
                 outcome = parallel.Outcome(job, done, target=target)
             except IncogError as error:
                 outcome = parallel.failed(job, error, [plan])
-            _tell(outcome, screen)
+            tell(outcome, screen)
             summary = Report(
                 device=where, randomness=randomness, files=[_named(outcome, {1: path}, report_names)]
             )
@@ -467,7 +345,7 @@ _FEW = 10
 
 
 def _jobs(
-    inputs: Sequence[Path], place: str | None, screen: _Screen
+    inputs: Sequence[Path], place: str | None, screen: Screen
 ) -> tuple[list[parallel.Job], int, list[str]]:
     """Return what to do, how many files were left alone, and what is wrong with inputs.
 
@@ -550,7 +428,7 @@ def _report_place(
 
 
 @contextmanager
-def _failing(screen: _Screen, path: Path | None = None) -> Iterator[None]:
+def _failing(screen: Screen, path: Path | None = None) -> Iterator[None]:
     """Turn the package's errors into one line and an exit status."""
     try:
         yield
@@ -590,5 +468,5 @@ def main() -> None:
         app(arguments, prog_name="incog", standalone_mode=True)
     except SystemExit as end:
         if end.code == _STOPPED:
-            _Screen().error("stopped; nothing half done was left behind")
+            Screen().error("stopped; nothing half done was left behind")
         raise

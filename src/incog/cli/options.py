@@ -1,0 +1,87 @@
+"""The options that commands share: their types, names and help."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from incog.perceive.detector import DETECTORS
+
+
+class Device(StrEnum):
+    """Where networks run."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+Inputs = Annotated[list[Path], typer.Argument(help="Photos, videos or folders.", show_default=False)]
+Output = Annotated[
+    str | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="PATH",
+        help="File, or folder for several inputs; a slash at its end makes it a folder; default: NAME.incog.SUFFIX "
+        "beside each.",
+    ),
+]
+OutputFile = Annotated[
+    Path | None, typer.Option("--output", "-o", help="Default: NAME.incog.SUFFIX beside it.")
+]
+MethodName = Annotated[str, typer.Option("--method", help="How faces are hidden; `incog methods` lists all.")]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="A parameter of the method; repeatable."),
+]
+DetectorName = Annotated[str, typer.Option("--detector", help=f"Face detector: {', '.join(DETECTORS)}.")]
+Threshold = Annotated[
+    float,
+    typer.Option("--threshold", help="Detector score that makes a face, 0.05 to 0.95; lower finds more."),
+]
+MaskScale = Annotated[
+    float, typer.Option("--mask-scale", help="Size of the mask relative to the detector's box, 1 to 3.")
+]
+Spans = Annotated[
+    str | None,
+    typer.Option(
+        "--spans", metavar="START-STOP,...", help="Times to act on, such as 0:10-0:30,2:00-end; default all."
+    ),
+]
+Seed = Annotated[
+    int | None, typer.Option("--seed", help="For tests: repeatable randomness, which is not private.")
+]
+SecretFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--secret-file", help="32 random bytes that all keys come from; readable by the owner only."
+    ),
+]
+Workers = Annotated[int, typer.Option("--workers", min=1, max=256, help="Files worked on at the same time.")]
+Threads = Annotated[
+    int, typer.Option("--threads", min=0, max=256, help="Threads of the networks; 0: all cores.")
+]
+DeviceName = Annotated[Device, typer.Option("--device", help="Where networks run.")]
+KeepMetadata = Annotated[
+    bool,
+    typer.Option("--keep-metadata", help="Keep time, camera settings and copyright; never place or serials."),
+]
+Codec = Annotated[str | None, typer.Option("--codec", help="Video encoder; default by container.")]
+Quality = Annotated[
+    int | None,
+    typer.Option("--quality", min=1, max=100, help="1 (small) to 100 (best); default near lossless."),
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs; never the input.")]
+KeepGoing = Annotated[bool, typer.Option("--keep-going", help="After a failure go on with the other files.")]
+ReportFile = Annotated[
+    Path | None, typer.Option("--report", help="Write a report as JSON, made to be shared.")
+]
+ReportNames = Annotated[
+    bool, typer.Option("--report-names", help="Name files in the report; else they are numbered.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only errors.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Also say what happened to streams and tags.")]
