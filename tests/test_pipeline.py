@@ -405,3 +405,29 @@ def test_faces_outside_of_the_frame_do_no_harm() -> None:
         for method in METHODS:
             result, _ = compose.hide(frame, jobs_for([face], method), mask_scale=1.3)
             assert result.planes[0].shape == frame.planes[0].shape
+
+
+# Faces elsewhere than in the stored colours
+
+
+def test_a_face_in_the_transparency_is_found_and_covered(
+    tmp_path: Path, astronaut: Picture, perception: Perception, collins: Face
+) -> None:
+    """Black pixels, the more transparent the brighter the photo: over white the face is plain to see."""
+    grey = np.asarray(Image.fromarray(astronaut).convert("L"))
+    source, target = tmp_path / "ghost.png", tmp_path / "safe.png"
+    Image.fromarray(np.dstack([np.zeros_like(astronaut), 255 - grey])).save(source)
+    assert hide(source, target, perception).tracks == 1
+    alpha = np.asarray(Image.open(target))[..., 3]
+    x0, y0, x1, y1 = (round(value) for value in collins.box)
+    assert (alpha[y0:y1, x0:x1] == 255).all()
+
+
+def test_a_method_too_weak_for_a_face_falls_back_and_says_so(
+    photo: Path, tmp_path: Path, perception: Perception, most_left: MostLeft
+) -> None:
+    target = tmp_path / "safe.png"
+    method = make("pixelate", {"blocks": "64"})
+    report = pipeline.hide(photo, target, method, SECRET, perception, file_id=ID)
+    assert (report.method, report.fallback, report.tracks) == ("pixelate", 1, 1)
+    assert max(most_left(photo, target)) < 0.15

@@ -105,6 +105,23 @@ def rgb8(frame: Frame, region: Region | None = None) -> Bytes:
     return np.rint(rgb(frame, (x0, y0, x1, y1)) * 255).astype(np.uint8)
 
 
+def appearances(frame: Frame, region: Region | None = None) -> list[Bytes]:
+    """Return the picture as it may be seen, each as ``rgb8`` does: as stored, and, where transparency varies, over
+    white and over black too. A face may show in the stored colours, in the transparency, or in both."""
+    stored = rgb8(frame, region)
+    if not frame.layout.alpha:
+        return [stored]
+    x0, y0, x1, y1 = region or (0, 0, frame.width, frame.height)
+    alpha = frame.planes[-1][y0:y1, x0:x1]
+    if alpha.size == 0 or alpha.min() == alpha.max():
+        return [stored]
+    share = (alpha.astype(np.float32) / np.float32(frame.layout.maximum))[..., None]
+    return [
+        stored,
+        *(np.rint(stored * share + (1 - share) * ground).astype(np.uint8) for ground in (255, 0)),
+    ]
+
+
 def luma8(frame: Frame) -> Bytes:
     """Return brightness as (H, W) uint8, for tracking."""
     plane = frame.planes[0]
@@ -120,10 +137,13 @@ def blend(frame: Frame, region: Region, pixels: Floats, weight: Floats) -> None:
 
     region: as ``align`` gave it, (h, w) large. pixels: (h, w, 3) float32 R'G'B' in 0..1. weight: (h, w) float32 in
     0..1; where it is 1 nothing of the old sample is left, where it is 0 the sample is not touched. A chroma
-    sample takes the largest weight of the pixels that it belongs to.
+    sample takes the largest weight of the pixels that it belongs to. Transparency becomes opaque by the same weight:
+    it can hold a face too.
     """
     x0, y0, x1, y1 = region
     layout = frame.layout
+    if layout.alpha:
+        _mix(frame.planes[-1][y0:y1, x0:x1], np.full_like(weight, layout.maximum), weight, layout)
     if layout.kind == "rgb":
         _mix(
             frame.planes[0][y0:y1, x0:x1], _quantise(pixels, layout, chroma=False), weight[..., None], layout

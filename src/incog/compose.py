@@ -23,11 +23,17 @@ class Job:
     key: Key
 
 
-def hide(frame: Frame, jobs: Sequence[Job], *, mask_scale: float) -> tuple[Frame, set[int]]:
-    """Return the frame with the faces hidden, and the ids of tracks whose method called a face unfit.
+UNCHANGED = 0.02
+"""Mean change of R'G'B' in 0..1 over the hull below which a face counts as not hidden: about five of 255 levels."""
 
-    Unfit faces are not written: the caller renders their track with another method. Crops are all taken from the given
-    frame, so the result does not depend on the order of faces, but where masks overlap.
+
+def hide(frame: Frame, jobs: Sequence[Job], *, mask_scale: float, safest: str = "") -> tuple[Frame, set[int]]:
+    """Return the frame with the faces hidden, and the ids of tracks with a face that the method could not hide.
+
+    That is one that the method called unfit, or that it left almost as it was, such as fine blocks on a small face;
+    ``safest`` names the method that is exempt from the second. Unfit faces are not written: the caller renders their
+    track with another method. Crops are all taken from the given frame, so the result does not depend on the order of
+    faces, but where masks overlap.
     """
     groups: dict[tuple[int, int], list[tuple[Job, Floats, Floats]]] = defaultdict(list)
     for job in jobs:
@@ -40,11 +46,22 @@ def hide(frame: Frame, jobs: Sequence[Job], *, mask_scale: float) -> tuple[Frame
         crops = _crops(frame, members, size)
         rendered = members[0][0].method(crops, [job.key for job, _, _ in members])
         for row, (job, outline, matrix) in enumerate(members):
-            if rendered.unfit[row]:
+            kept = job.method.name != safest and _is_kept(crops, rendered.pixels, row)
+            if rendered.unfit[row] or kept:
                 unfit.add(job.track.id)
             else:
                 _write(result, job.face, outline, matrix, rendered.pixels[row])
     return result, unfit
+
+
+def _is_kept(crops: Crops, pixels: Floats, row: int) -> bool:
+    """Whether a crop came back almost as it was, in absolute terms and against the contrast that it has."""
+    inner = crops.masks[row] >= 1
+    if not inner.any():
+        return False
+    old = crops.pixels[row][inner]
+    change = float(np.abs(pixels[row][inner] - old).mean())
+    return change < UNCHANGED and change < 0.5 * float(old.std(axis=0).mean())
 
 
 def _crops(frame: Frame, members: Sequence[tuple[Job, Floats, Floats]], size: int) -> Crops:

@@ -244,7 +244,8 @@ def _target(job: Job, source: Source, claimed: frozenset[Path]) -> Path:
     if same_suffix(job.target.suffix, source.suffix):
         return job.target
     if job.follow:
-        target = job.target.with_suffix(source.suffix)
+        # Added, not put in place of the other: two files of one stem must not meet.
+        target = job.target.with_name(job.target.name + source.suffix)
         if place(target) in claimed:
             raise OutputError(
                 "its content is not what its name says, and its output would take another file's place"

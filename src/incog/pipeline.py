@@ -7,6 +7,8 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields, is_dataclass
+from fractions import Fraction
+from itertools import chain, repeat
 from pathlib import Path
 
 from incog import compose, geometry, track
@@ -19,7 +21,7 @@ from incog.methods import DEFAULT, METHODS
 from incog.methods.base import Method
 from incog.perceive.detector import Hog, make_detector
 from incog.perceive.search import Searcher
-from incog.plan import Plan, PlanTrack, SourceRecord, Times, digest, tracks_of, within
+from incog.plan import Plan, PlanTrack, SourceRecord, Times, digest, tracks_of, unrolled, within
 from incog.report import ClaimReport, FileReport, Rescan
 from incog.rescan import Findings, Rescanner
 from incog.types import Face, Floats, Frame, Origin, Track
@@ -29,6 +31,9 @@ Progress = Callable[[str, int, int | None], None]
 
 ROUNDS = 4
 """How often the output is covered and looked at again before the file is given up."""
+
+RESCAN_LEAST = 8
+"""Frames that the rescan looks at, at least, in a video that has as many."""
 
 RESCAN_SECONDS = 0.64
 """Time between the frames of a video that the rescan looks at."""
@@ -127,22 +132,21 @@ def render(
     began = time.monotonic()
     if digest(source.path, plan.scope) != plan.source.digest:
         raise PlanError("this plan was made from another file, or the file has changed since")
-    covered = 0
+    covered, exposed = 0, set[int]()
     with pending(target, overwrite=options.overwrite, parents=True, inputs=[source.path]) as file:
         for round_number in range(1, ROUNDS + 1):
             done = _render(source, plan, file.path, method, secret, options, progress)
-            findings = _rescan(file.path, plan, perception, options, round_number, progress)
+            findings = _rescan(file.path, plan, perception, options, round_number, exposed, progress)
             if not findings.exposed:
                 break
             covered += len(findings.exposed)
+            exposed |= {index for index, _ in findings.exposed}
             plan = _extended(source, plan, findings, perception, progress)
         else:
             raise ExposedError(
                 f"{len(findings.exposed)} face(s) could still be seen after {ROUNDS} rounds of covering"
             )
         file.publish()
-    hidden = [item for item in plan.tracks if item.hide]
-    longest = max((len(item.boxes) for item in hidden), default=0)
     return FileReport(
         name="",
         status="hidden" if plan.tracks else "no_faces",
@@ -168,7 +172,7 @@ def render(
                 conditions=list(claim.conditions),
                 value=claim.value,
             )
-            for claim in (method.claims(frames=longest) if done.faces else ())
+            for claim in (method.claims(frames=done.frames) if done.faces else ())
         ],
         decisions=done.decisions,
     )
@@ -211,7 +215,11 @@ def parameters(method: Method) -> dict[str, str | int | float | bool | list[int]
 
 @dataclass(slots=True)
 class _Done:
+    """What one pass of writing did. faces: face appearances hidden. frames: frames with one, at least; a person can be
+    in each of them, in however many tracks."""
+
     faces: int
+    frames: int
     tracks: set[int]
     fallback: set[int]
     decisions: list[str]
@@ -240,7 +248,7 @@ def _render(
     while True:
         # Emptied, not removed: a file made anew would be readable by others before it was looked at again.
         os.truncate(path, 0)
-        faces, unfit, acted = 0, set[int](), set[int]()
+        faces, touched, unfit, acted = 0, 0, set[int](), set[int]()
         lookup = track.by_frame(item for item in tracks_of(plan.tracks) if item.hide)
         times = Times()
         with source.sink(path, options.output) as sink:
@@ -255,24 +263,34 @@ def _render(
                     for item, face in (lookup(frame.index) if within(frame.time, plan.spans) else ())
                 ]
                 faces += len(jobs)
+                touched += bool(jobs)
                 acted.update(job.track.id for job in jobs)
                 if jobs:
-                    frame, failed = compose.hide(frame, jobs, mask_scale=options.mask_scale)
+                    frame, failed = compose.hide(
+                        frame, jobs, mask_scale=options.mask_scale, safest=safest.name
+                    )
                     unfit |= failed
                 sink.write(frame)
         if times.record() != [tuple(run) for run in plan.source.times]:
             raise PlanError("the frames or time stamps of the file are not those that the plan was made from")
         if not unfit:
-            return _Done(faces, acted, fallback, list(sink.decisions))
+            return _Done(faces, touched, acted, fallback, list(sink.decisions))
         if unfit <= fallback:
             raise ExposedError(f"the method {safest.name} could not hide {len(unfit)} face(s)")
         fallback |= unfit
 
 
 def _rescan(
-    path: Path, plan: Plan, perception: Perception, options: Options, round_number: int, progress: Progress
+    path: Path,
+    plan: Plan,
+    perception: Perception,
+    options: Options,
+    round_number: int,
+    again: set[int],
+    progress: Progress,
 ) -> Findings:
-    """Look at the written file, on other frames in each round, and at those between the plan's own keyframes."""
+    """Look at the written file: at frames between the plan's own keyframes, at other ones in each round, and at those
+    in which an earlier round found something (``again``)."""
     output = open_source(path)
     hidden = track.by_frame(item for item in tracks_of(plan.tracks) if item.hide)
     left = track.by_frame(item for item in tracks_of(plan.tracks) if not item.hide)
@@ -280,8 +298,11 @@ def _rescan(
 
     def frames() -> Iterator[Frame]:
         count = 0
-        for frame in _watched(output, "checking", progress):
-            acted[frame.index] = within(frame.time, plan.spans)
+        # By the source's times, since a container may round those of the output.
+        times = unrolled(plan.source.times)
+        timed = zip(_watched(output, "checking", progress), chain(times, repeat(Fraction(0))), strict=False)
+        for frame, moment in timed:
+            acted[frame.index] = within(moment, plan.spans)
             count += 1
             yield frame
             acted.pop(frame.index, None)
@@ -299,7 +320,8 @@ def _rescan(
         everywhere = Face(box=(0, 0, frame.width, frame.height))
         return [everywhere]
 
-    step = max(1, round(RESCAN_SECONDS * output.rate)) if output.kind == "video" else 1
+    spaced = min(round(RESCAN_SECONDS * output.rate), plan.source.frames // RESCAN_LEAST)
+    step = max(1, spaced) if output.kind == "video" else 1
     scanned = plan.scanned
     offset = ((scanned[1] - scanned[0]) // 2 if len(scanned) > 1 else 0) + round_number - 1
     last = plan.source.frames - 1
@@ -308,7 +330,7 @@ def _rescan(
         masks=masks,
         visible=visible,
         photo=output.kind == "photo",
-        wanted=lambda index: index % step == offset % step or index == last,
+        wanted=lambda index: index % step == offset % step or index == last or index in again,
     )
 
 

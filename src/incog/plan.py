@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -193,6 +193,15 @@ class Times:
     def record(self) -> list[tuple[str, int]]:
         """Return the runs as a plan stores them."""
         return [(str(step), count) for step, count in self._runs]
+
+
+def unrolled(runs: Iterable[tuple[str, int]]) -> Iterator[Fraction]:
+    """Yield the presentation times that ``Times.record`` gave, in seconds."""
+    now = Fraction(0)
+    for step, count in runs:
+        for _ in range(count):
+            now += Fraction(step)
+            yield now
 
 
 def parse_spans(text: str) -> list[tuple[float, float]]:

@@ -43,8 +43,9 @@ class Rescan(_Model):
 
 class FileReport(_Model):
     """One input. name: a running number, or the path when names were asked for. faces: face appearances hidden, summed
-    over frames. tracks: distinct faces as far as tracking could tell. decisions: what happened to everything besides
-    the pixels."""
+    over frames. tracks: distinct faces as far as tracking could tell. fallback: tracks that the
+    method could not hide, or left almost as they were, which were filled instead. decisions: what happened to
+    everything besides the pixels."""
 
     name: str
     status: Status

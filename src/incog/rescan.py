@@ -85,9 +85,8 @@ class Rescanner:
             findings.frames += 1
             outlines = masks(frame)
             meant = [geometry.hull(face) for face in visible(frame)]
-            rgb = colour.rgb8(frame)
-            for face in self._faces(rgb, frame, photo=photo):
-                size = frame.width, frame.height
+            size = frame.width, frame.height
+            for rgb, face in self._faces(frame, photo=photo):
                 if covered_share(face, outlines, *size) >= COVERED:
                     continue
                 if meant and covered_share(face, [*outlines, *meant], *size) >= COVERED:
@@ -96,14 +95,19 @@ class Rescanner:
                     findings.exposed.append((frame.index, face))
         return findings
 
-    def _faces(self, rgb: Bytes, frame: Frame, *, photo: bool) -> list[Face]:
+    def _faces(self, frame: Frame, *, photo: bool) -> list[tuple[Bytes, Face]]:
+        """Return the faces of both detectors, each with the appearance of the picture that it was seen in."""
         width, height = frame.width, frame.height
         finest = photo_scale(width, height) if photo else video_scale(width, height, Depth.COARSE) * 1.5
         scales = scales_for(width, height, finest=finest * _SHIFT)
-        found = self._first(rgb, scales=scales, threshold=self._threshold)
         # The second detector needs faces of 80 px; it is quick, but not on tens of megapixels.
         zoom = min(2.0 if photo else 1.0, np.sqrt((4e6 if photo else 0.6e6) / (width * height)))
-        return merge([*found, *self._second(rgb, scales=[float(zoom)], threshold=_SECOND_DOUBTFUL)])
+        found: list[tuple[Bytes, Face]] = []
+        for rgb in colour.appearances(frame):
+            first = self._first(rgb, scales=scales, threshold=self._threshold)
+            second = self._second(rgb, scales=[float(zoom)], threshold=_SECOND_DOUBTFUL)
+            found += [(rgb, face) for face in merge([*first, *second])]
+        return found
 
     def _counts(self, rgb: Bytes, face: Face) -> bool:
         """Whether a finding is a face: surely so alone, else when a closer look agrees."""

@@ -10,6 +10,7 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 
 from incog import parallel
 from incog.media.walk import printable
+from incog.methods import DEFAULT
 from incog.pipeline import Progress as Advance
 from incog.pipeline import silent
 
@@ -77,6 +78,13 @@ def tell(outcome: parallel.Outcome, screen: Screen) -> None:
         )
         covered = f", {report.rescan.covered} added by the rescan" if report.rescan.covered else ""
         screen.say(f"{path} -> {target}: {report.tracks} face(s) hidden{covered}{rate}")
+    if report.fallback:
+        screen.say(
+            f"  {report.fallback} face(s) that {report.method} left almost as they were, filled instead"
+        )
+    for claim in report.claims:
+        if screen.verbose or (claim.value is not None and report.method != DEFAULT):
+            screen.say(f"  {'holds' if claim.holds else 'note'}: {claim.statement} ({claim.scope})")
     if report.rescan.on_purpose:
         screen.say(f"  {report.rescan.on_purpose} sighting(s) of faces left visible on purpose")
     if screen.verbose:

@@ -55,7 +55,10 @@ class GaussianNoise(PerCrop):
 
     def render(self, pixels: Floats, mask: Floats, face: float, key: Key, frame: int) -> Floats:
         side, cells = _grains(self.grain, face, len(pixels))
-        noise = Stream(key, self.name).normal((cells, cells, _CHANNELS)) * self.sigma
+        noise = (
+            Stream(key, self.name, repr((self.sigma, self.grain))).normal((cells, cells, _CHANNELS))
+            * self.sigma
+        )
         return pixels + spread(noise, side, len(pixels))
 
 
@@ -89,7 +92,11 @@ class ImpulseNoise(PerCrop):
 
     def render(self, pixels: Floats, mask: Floats, face: float, key: Key, frame: int) -> Floats:
         side, cells = _grains(self.grain, face, len(pixels))
-        chance = spread(Stream(key, self.name).uniform((cells, cells, 1)), side, len(pixels))
+        chance = spread(
+            Stream(key, self.name, repr((self.share, self.grain))).uniform((cells, cells, 1)),
+            side,
+            len(pixels),
+        )
         speck = np.where(chance < self.share / 2, np.float32(0), np.float32(1))
         return np.where(chance < self.share, speck, pixels)
 

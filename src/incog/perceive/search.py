@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import sqrt
 
 import numpy as np
@@ -37,8 +38,8 @@ def video_scale(width: int, height: int, depth: Depth) -> float:
 
 
 _MARGIN = 0.2
-"""How much surer than the threshold both sights of a doubtful face in a photo must be on average: a photo has no
-second frame that could bear it out."""
+"""How much surer than the threshold both sights of a doubtful face in a photo must be on average, and half of it the
+first alone: a photo has no second frame that could bear it out."""
 
 
 class Searcher:
@@ -49,15 +50,19 @@ class Searcher:
 
     def frame(self, frame: Frame) -> list[Face]:
         """Return the faces of a photo; doubtful ones only when a second sight confirms them."""
-        rgb, width, height = colour.rgb8(frame), frame.width, frame.height
-        scales = scales_for(width, height, finest=photo_scale(width, height), coarsest=320)
-        found = self._detector(rgb, scales=scales, threshold=self._low)
-        return merge([face for face in found if self._confirmed(rgb, face)])
+        scales = scales_for(
+            frame.width, frame.height, finest=photo_scale(frame.width, frame.height), coarsest=320
+        )
+        found: list[Face] = []
+        for rgb in colour.appearances(frame):
+            faces = self._detector(rgb, scales=scales, threshold=self._low)
+            found += [face for face in faces if self._confirmed(rgb, face)]
+        return merge(found)
 
     def _confirmed(self, rgb: Bytes, face: Face) -> bool:
         if face.score >= SURE:
             return True
-        if face.score < self._threshold:
+        if face.score < self._threshold + _MARGIN / 2:
             return False
         again = self.near(rgb, face)
         return again is not None and (again.score + face.score) / 2 >= self._threshold + _MARGIN
@@ -66,7 +71,11 @@ class Searcher:
         """Return the faces of a video frame with scores down to ``low``; see ``track.Scan``."""
         finest = video_scale(frame.width, frame.height, depth)
         scales = scales_for(frame.width, frame.height, finest=finest)
-        return self._detector(colour.rgb8(frame), scales=scales, threshold=self._low)
+        return self._all(colour.appearances(frame), scales)
+
+    def _all(self, pictures: Sequence[Bytes], scales: Sequence[float]) -> list[Face]:
+        found = [self._detector(rgb, scales=scales, threshold=self._low) for rgb in pictures]
+        return found[0] if len(found) == 1 else merge([face for faces in found for face in faces])
 
     def look(self, frame: Frame, face: Face) -> Face | None:
         """Return the face near a place, looked at where it is easiest to see, or None; see ``track.Look``."""
@@ -77,7 +86,10 @@ class Searcher:
             return None
         left, top = region[:2]
         box = face.box[0] - left, face.box[1] - top, face.box[2] - left, face.box[3] - top
-        found = self.near(colour.rgb8(frame, region), Face(box=box))
+        sights = [self.near(rgb, Face(box=box)) for rgb in colour.appearances(frame, region)]
+        found = max(
+            (sight for sight in sights if sight is not None), key=lambda item: item.score, default=None
+        )
         return None if found is None else moved(found, left, top)
 
     def near(self, rgb: Bytes, face: Face) -> Face | None:

@@ -1,0 +1,77 @@
+"""Faces of one frame through a method."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from incog import compose, geometry
+from incog.methods import make
+from incog.methods.base import Method
+from incog.track import single
+from incog.types import Bytes, Face, Frame, Key, Layout
+
+SMALL = Face(box=(60.0, 60.0, 72.0, 74.0))
+LARGE = Face(box=(30.0, 20.0, 120.0, 130.0))
+
+
+def frame_of(pixels: Bytes) -> Frame:
+    return Frame((pixels,), Layout("rgb"))
+
+
+def textured(low: int = 40, high: int = 220) -> Frame:
+    rng = np.random.default_rng(1)
+    return frame_of(rng.integers(low, high, (160, 160, 3), dtype=np.uint8))
+
+
+def hidden(frame: Frame, face: Face, method: Method) -> tuple[Frame, set[int]]:
+    job = compose.Job(single([face])[0], face, method, Key(bytes(32)))
+    return compose.hide(frame, [job], mask_scale=1.25, safest="fill")
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "face"),
+    [
+        ("pixelate", {"blocks": "64"}, SMALL),
+        ("low-resolution", {"width": "64", "height": "64"}, SMALL),
+        ("blur", {"sigma": "0.02"}, SMALL),
+        ("impulse-noise", {"share": "0.01"}, LARGE),
+    ],
+)
+def test_a_method_that_leaves_a_face_as_it_was_does_not_pass(
+    name: str, settings: dict[str, str], face: Face
+) -> None:
+    frame = textured()
+    result, unfit = hidden(frame, face, make(name, settings))
+    assert unfit == {1}
+    np.testing.assert_array_equal(result.planes[0], frame.planes[0])
+
+
+@pytest.mark.parametrize("name", ["fill", "blackout", "pixelate", "darken", "gaussian-noise"])
+def test_methods_that_hide_pass(name: str) -> None:
+    frame = textured()
+    before = frame.planes[0].copy()
+    result, unfit = hidden(frame, LARGE, make(name, {}))
+    assert not unfit
+    inside = geometry.mask([geometry.hull(LARGE, 1.25)], (0, 0, 160, 160), 0) > 0
+    assert (result.planes[0] != before).any(axis=2)[inside].mean() > 0.95
+    np.testing.assert_array_equal(frame.planes[0], before)
+
+
+def test_a_dark_face_may_be_blacked_out_and_a_flat_one_filled() -> None:
+    """Little changes where there is little to change: that is no failure of the method."""
+    assert not hidden(frame_of(np.full((160, 160, 3), 3, np.uint8)), LARGE, make("blackout", {}))[1]
+    assert not hidden(frame_of(np.full((160, 160, 3), 128, np.uint8)), LARGE, make("fill", {}))[1]
+
+
+def test_faces_do_not_depend_on_their_order_where_they_lie_apart() -> None:
+    frame = textured()
+    faces = [Face(box=(10.0, 10.0, 40.0, 45.0)), Face(box=(100.0, 90.0, 140.0, 140.0))]
+    method = make("fill", {})
+    jobs = [
+        compose.Job(track, face, method, Key(bytes([number]) * 32))
+        for number, (track, face) in enumerate(zip(single(faces), faces, strict=True))
+    ]
+    one, _ = compose.hide(frame, jobs, mask_scale=1.25)
+    other, _ = compose.hide(frame, jobs[::-1], mask_scale=1.25)
+    np.testing.assert_array_equal(one.planes[0], other.planes[0])
