@@ -152,7 +152,7 @@ def test_a_mislabelled_photo_is_written_as_what_it_is(incog: Incog, photo: Path,
     result = incog(photo.with_name("holiday.jpg"))
     assert result.code == 0, result.err
     assert tree(photo.parent) == ["holiday.incog.jpg.png", "holiday.jpg"]
-    assert photo.with_name("holiday.incog.png").read_bytes().startswith(b"\x89PNG")
+    assert photo.with_name("holiday.incog.jpg.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_an_output_of_another_kind_is_refused(refused: Refused, photo: Path) -> None:
