@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import signal
 import traceback
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -184,12 +184,12 @@ def work(job: Job, settings: Settings, progress: Progress = silent) -> Outcome:
         written.append(_target(job, source, settings.claimed))
         return written[-1]
 
-    try:
+    def action() -> FileReport:
         perception = _perception(settings.detector, settings.threshold, settings.device, settings.threads)
         file_id = (
             derive(settings.secret, "file id", job.number).secret[:FILE_ID_BYTES] if settings.seeded else None
         )
-        report = hide(
+        return hide(
             job.path,
             target,
             make(settings.method, settings.parameters),
@@ -200,6 +200,15 @@ def work(job: Job, settings: Settings, progress: Progress = silent) -> Outcome:
             file_id=file_id,
             progress=progress,
         )
+
+    return attempt(job, action, written)
+
+
+def attempt(job: Job, action: Callable[[], FileReport], written: Sequence[Path] = ()) -> Outcome:
+    """Return the outcome of an action on a job. written: further paths that its report must not name; the last is where
+    the result went."""
+    try:
+        report = action()
     except IncogError as error:
         return failed(job, error, written)
     except OSError as error:

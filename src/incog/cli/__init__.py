@@ -251,22 +251,14 @@ def render(
         )
         with _report_place(report, overwrite, [plan, path], [target]) as save:
             job = parallel.Job(1, path, target, follow=False)
-            try:
-                with screen.bar(printable(Path(path.name))) as step:
-                    done = act_on(
-                        media,
-                        made,
-                        target,
-                        chosen,
-                        secret,
-                        perception,
-                        options=options,
-                        progress=step,
-                    )
-                done.name = "1"
-                outcome = parallel.Outcome(job, done, target=target)
-            except IncogError as error:
-                outcome = parallel.failed(job, error, [plan])
+            with screen.bar(printable(Path(path.name))) as step:
+                outcome = parallel.attempt(
+                    job,
+                    lambda: act_on(
+                        media, made, target, chosen, secret, perception, options=options, progress=step
+                    ),
+                    [plan, target],
+                )
             tell(outcome, screen)
             summary = Report(
                 device=where, randomness=randomness, files=[_named(outcome, {1: path}, report_names)]
