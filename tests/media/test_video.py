@@ -6,6 +6,7 @@ import os
 import random
 import resource
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -904,20 +905,25 @@ def test_places_that_cannot_be_written(tmp_path: Path) -> None:
         source.sink(tmp_path / "no" / "such" / "folder.mp4", OutputOptions())
 
 
-@pytest.fixture
-def small_disk() -> Iterator[Callable[[int], None]]:
-    """Limit the length of files that this process writes, which fails like a full disk."""
+@contextmanager
+def small_disk(size: int) -> Iterator[None]:
+    """Limit the length of files that this process writes, which fails like a full disk.
+
+    It ends within the test: afterwards pytest writes its own words, perhaps to a long file.
+    """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize("size", [100, 3000, 12000])
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
-def test_full_disk(tmp_path: Path, small_disk: Callable[[int], None], size: int, name: str) -> None:
+def test_full_disk(tmp_path: Path, size: int, name: str) -> None:
     source = open_video(clip(tmp_path / name, sound=("aac",)))
-    small_disk(size)
-    with pytest.raises(OutputError, match="cannot be written"):
+    with small_disk(size), pytest.raises(OutputError, match="cannot be written"):
         rewrite(source.path, quality=100)
 
 
