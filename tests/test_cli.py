@@ -583,8 +583,16 @@ def test_an_interrupt_is_status_130_and_leaves_nothing(
 # In a process of its own
 
 
+def heed_signals() -> None:
+    """Undo what a runner in the background or under nohup passes on: signals that are ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 def start(*arguments: str | Path, **options: Any) -> subprocess.Popen[str]:
     words = [sys.executable, "-m", "incog", *map(str, arguments)]
+    if os.name == "posix":
+        options.setdefault("preexec_fn", heed_signals)
     return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
 
 
