@@ -6,6 +6,7 @@
     ├── OutputError            the result cannot be written: it exists, the place is read-only, the disk is full
     ├── ModelError             a network's file is missing or is not the one that it claims to be
     ├── PlanError              a plan is malformed or does not belong to this source
+    ├── TrainingError          a training went astray; its last good checkpoint is kept
     └── ExposedError           the finished picture still shows a face: nothing was published
 
 A message says what was wrong, what would be right and what was found; ``hint`` holds the next step,
@@ -41,6 +42,10 @@ class ModelError(IncogError):
 
 class PlanError(IncogError):
     """A plan is malformed, of an unknown version, or made from another source."""
+
+
+class TrainingError(IncogError):
+    """A training cannot go on: a loss is not a number, or an export differs from the network."""
 
 
 class ExposedError(IncogError):

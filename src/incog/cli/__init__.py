@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from incog import __version__, geometry, parallel
+from incog.cli import train
 from incog.cli.options import (
     Codec,
     DetectorName,
@@ -68,6 +69,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.add_typer(train.app, name="train")
 
 
 @app.command()
@@ -454,6 +456,7 @@ def main() -> None:
     commands = {
         command.name or command.callback.__name__ for command in app.registered_commands if command.callback
     }
+    commands |= {group.name for group in app.registered_groups if group.name}
     if arguments and not arguments[0].startswith("-") and arguments[0] not in commands:
         arguments = ["hide", *arguments]
     try:

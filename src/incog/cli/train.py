@@ -1,0 +1,92 @@
+"""``incog train``: train a network by a recipe, export it, pack faces."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from typer.core import TyperGroup
+
+from incog.errors import must_be
+
+
+class _RecipeFirst(TyperGroup):
+    """``incog train RECIPE`` needs no further word."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and not args[0].startswith("-"):
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=_RecipeFirst, no_args_is_help=True, help="Train incog's own networks (needs the extra [train])."
+)
+_screen = Console(highlight=False, soft_wrap=True)
+
+Data = Annotated[
+    list[str] | None, typer.Option("--data", metavar="NAME=PATH", help="A source of data; repeatable.")
+]
+Out = Annotated[Path | None, typer.Option("--out", help="Folder of the run; runs/NAME by default.")]
+DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+Threads = Annotated[int, typer.Option("--threads", min=0, help="CPU threads; 0: all.")]
+
+
+def sources(data: list[str] | None) -> dict[str, Path]:
+    """Return NAME=PATH options as paths by name. Raises UsageError for one that is malformed or not there."""
+    result: dict[str, Path] = {}
+    for item in data or []:
+        name, mark, path = item.partition("=")
+        if not mark or not name or not path:
+            raise must_be("--data", "NAME=PATH", item)
+        if not Path(path).exists():
+            raise must_be(f"--data {name}", "a file or folder that exists", path)
+        result[name] = Path(path)
+    return result
+
+
+@app.command("run", hidden=True)
+def run(
+    recipe: Annotated[Path, typer.Argument(help="The recipe, TOML.")],
+    data: Data = None,
+    out: Out = None,
+    device: DeviceOption = "auto",
+    budget: Annotated[
+        str | None, typer.Option("--budget", help="Wall time such as 20m; the recipe's by default.")
+    ] = None,
+    threads: Threads = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the folder's checkpoint.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the recipe as it would run, and stop.")
+    ] = False,
+) -> None:
+    """Train a network by a recipe."""
+    from incog.train import require_torch
+    from incog.train.recipe import Recipe, seconds
+
+    plan = Recipe.load(recipe)
+    if budget is not None:
+        plan = plan.with_budget(seconds(budget))
+    _screen.print(plan.dump(), markup=False, end="")
+    if dry_run:
+        return
+    given = sources(data)
+    require_torch()
+    import torch
+
+    from incog.train.loop import Run, make_device, open_folder
+    from incog.train.tasks import make_task
+
+    if threads:
+        torch.set_num_threads(threads)
+    place = out or Path("runs") / plan.name
+    chosen = make_device(device)
+    torch.manual_seed(plan.seed)
+    open_folder(place, plan, resume=resume)
+    task = make_task(plan, given, chosen, place / "cache")
+    training = Run(plan, task, place, device=chosen, tell=lambda line: _screen.print(line, markup=False))
+    if resume:
+        training.load()
+    training.go()

@@ -1,0 +1,209 @@
+"""Faces in memory: aligned pixels of one size with what is known about them, and how they are split."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+
+from incog.errors import InputError, must_be
+from incog.types import Array, Bytes, Floats
+
+Split = Literal["train", "dev", "test"]
+
+ARCFACE = np.array(
+    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]],
+    np.float32,
+)
+"""Right eye, left eye, nose tip, mouth corners in a crop of 112 px (Deng et al., ArcFace, 2019)."""
+
+
+def template(name: str, size: int) -> Floats:
+    """Return the five points, (5, 2) float32 px, in a crop of ``size``.
+
+    ``arcface``: the middle 112 of 128 is the crop that face recognisers take. ``wide``: the whole head with hair and
+    chin, at 0.64 of that scale.
+    """
+    if name == "arcface":
+        points = ARCFACE + 8
+    elif name == "wide":
+        points = (ARCFACE - ARCFACE.mean(0)) * 0.64 + [64, 70]
+    else:
+        raise must_be("template", "arcface or wide", name)
+    return np.asarray((points + 0.5) * size / 128 - 0.5, dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One picture of a source, not yet decoded.
+
+    name: of the file, unique in its source. read: returns the coded bytes. identity: '' when unknown. labels: by
+    name, '' when unknown. points: (5, 2) px of the picture or None. embedding: of a teacher, unit norm, or None.
+    """
+
+    name: str
+    read: Callable[[], bytes]
+    identity: str = ""
+    labels: Mapping[str, str] | None = None
+    points: Floats | None = None
+    embedding: Floats | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Faces:
+    """Aligned faces.
+
+    pixels: (N, S, S, 3) uint8 RGB, maybe memory-mapped. names, sources, identities: of each; identity '' is unknown.
+    points: (N, 5, 2) float32 px of the crop. labels: by name, '' is unknown. embeddings: (N, D) float16, NaN where
+    unknown, or None.
+    """
+
+    pixels: Bytes
+    names: list[str]
+    sources: list[str]
+    identities: list[str]
+    points: Floats
+    labels: dict[str, list[str]]
+    embeddings: Array | None
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def splits(self) -> list[Split]:
+        """Return the split of each face, by identity where it is known, else by name."""
+        parts = zip(self.sources, self.identities, self.names, strict=True)
+        return [split_of(identity or f"{source}/{name}") for source, identity, name in parts]
+
+    def rows(self, split: Split, *, sources: Sequence[str] = ()) -> Array:
+        """Return the rows of a split, of some sources only if any are named."""
+        pairs = zip(self.splits(), self.sources, strict=True)
+        return np.array(
+            [
+                n
+                for n, (part, source) in enumerate(pairs)
+                if part == split and (not sources or source in sources)
+            ],
+            np.int64,
+        )
+
+
+def split_of(key: str) -> Split:
+    """Return the split of a person or picture: 75 % train, 5 % dev, 20 % test, for ever the same."""
+    share = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") / 2**64
+    return "train" if share < 0.75 else "dev" if share < 0.8 else "test"
+
+
+def similarity(source: Floats, target: Floats) -> Floats:
+    """Return the (2, 3) float32 similarity that brings points (P, 2) nearest to others (Umeyama 1991)."""
+    a, b = source - source.mean(0), target - target.mean(0)
+    # In complex numbers the best turn and zoom is one quotient; it cannot mirror.
+    p, q = a[:, 0] + 1j * a[:, 1], b[:, 0] + 1j * b[:, 1]
+    factor = (np.conj(p) @ q) / max(float(np.real(np.conj(p) @ p)), 1e-12)
+    linear = np.array([[factor.real, -factor.imag], [factor.imag, factor.real]])
+    return np.column_stack([linear, target.mean(0) - linear @ source.mean(0)]).astype(np.float32)
+
+
+def decode(data: bytes, name: str) -> Bytes:
+    """Return the picture as (H, W, 3) uint8 RGB. Raises InputError, with the name, when it cannot be decoded."""
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB) if data else None
+    if image is None:
+        raise InputError(f"{name} is not a picture that can be read")
+    return np.asarray(image, dtype=np.uint8)
+
+
+def align(image: Bytes, points: Floats, goal: Floats, size: int) -> tuple[Bytes, Floats]:
+    """Return the (S, S, 3) crop in which ``points`` lie nearest to ``goal``, and the points in it."""
+    matrix = similarity(points, goal)
+    zoom = float(np.hypot(matrix[0, 0], matrix[1, 0]))
+    if zoom < 0.5:
+        # Bilinear sampling alone would alias: shrink by areas first.
+        share = max(zoom * 1.5, 1 / min(image.shape[:2]))
+        image = np.asarray(
+            cv2.resize(image, None, fx=share, fy=share, interpolation=cv2.INTER_AREA), dtype=np.uint8
+        )
+        points = (points + 0.5) * np.float32(share) - 0.5
+        matrix = similarity(points, goal)
+    crop = cv2.warpAffine(
+        image, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    return np.asarray(crop, dtype=np.uint8), (points @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
+
+
+def gather(
+    samples: Iterable[tuple[str, Sample]], *, name: str, size: int, cache: Path | None = None
+) -> Faces:
+    """Decode and align (source, sample) pairs. cache: folder that keeps the pixels, memory-mapped, for a resumed run.
+
+    Samples without points are left out. Raises InputError for a picture that cannot be read, or when nothing is left.
+    """
+    known = [(source, sample) for source, sample in samples if sample.points is not None]
+    if not known:
+        raise InputError("no face with known points is in the data", hint="pack it first: incog train pack")
+    goal = template(name, size)
+    shape = (len(known), size, size, 3)
+    points = np.empty((len(known), 5, 2), np.float32)
+    pixels, complete = _storage(cache, shape, [f"{source}/{sample.name}" for source, sample in known], name)
+
+    def one(row: int) -> None:
+        source, sample = known[row]
+        assert sample.points is not None
+        if complete:
+            points[row] = sample.points @ (m := similarity(sample.points, goal))[:, :2].T + m[:, 2]
+            return
+        image = decode(sample.read(), f"{source}/{sample.name}")
+        pixels[row], points[row] = align(image, sample.points, goal, size)
+
+    with ThreadPoolExecutor(2) as pool:
+        for _ in pool.map(one, range(len(known))):
+            pass
+    if cache is not None and not complete:
+        (cache / "pixels.json").write_text(
+            _fingerprint(shape, [f"{s}/{x.name}" for s, x in known], name), "utf-8"
+        )
+    names = sorted({key for _, sample in known for key in sample.labels or ()})
+    widths = {len(sample.embedding) for _, sample in known if sample.embedding is not None}
+    embeddings: Array | None = None
+    if widths:
+        embeddings = np.full((len(known), max(widths)), np.nan, np.float16)
+        for row, (_, sample) in enumerate(known):
+            if sample.embedding is not None:
+                embeddings[row] = sample.embedding
+    return Faces(
+        pixels=pixels,
+        names=[sample.name for _, sample in known],
+        sources=[source for source, _ in known],
+        identities=[sample.identity for _, sample in known],
+        points=points,
+        labels={key: [(sample.labels or {}).get(key, "") for _, sample in known] for key in names},
+        embeddings=embeddings,
+    )
+
+
+def _fingerprint(shape: tuple[int, ...], names: list[str], template_name: str) -> str:
+    digest = hashlib.sha256("\n".join(names).encode()).hexdigest()
+    return json.dumps({"shape": list(shape), "names": digest, "template": template_name})
+
+
+def _storage(
+    cache: Path | None, shape: tuple[int, ...], names: list[str], template_name: str
+) -> tuple[Bytes, bool]:
+    """Return the array for the pixels, and whether an earlier run filled it."""
+    if cache is None:
+        return np.empty(shape, np.uint8), False
+    cache.mkdir(parents=True, exist_ok=True)
+    mark, file = cache / "pixels.json", cache / "pixels.npy"
+    if (
+        mark.exists()
+        and file.exists()
+        and mark.read_text("utf-8") == _fingerprint(shape, names, template_name)
+    ):
+        return np.load(file, mmap_mode="r"), True
+    mark.unlink(missing_ok=True)
+    return np.lib.format.open_memmap(file, mode="w+", dtype=np.uint8, shape=shape), False

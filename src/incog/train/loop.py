@@ -1,0 +1,314 @@
+"""The training loop: one loop for all tasks, its schedules keyed to wall time."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from incog.errors import InputError, OutputError, TrainingError
+from incog.train import seeds
+from incog.train.recipe import Recipe
+from incog.types import Bytes
+
+CHECKPOINT = "checkpoint.pt"
+CHECKPOINT_SECONDS = 120.0
+TELL_SECONDS = 10.0
+SHEET_SECONDS = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What a step is made of: which items, in which epoch, how far the run is, and random numbers of the items.
+
+    items, epochs: (B,) int64. progress: share of the budget, 0..1. resolution: side in pixels, by the recipe.
+    """
+
+    items: seeds.Integers
+    epochs: seeds.Integers
+    progress: float
+    resolution: int
+    seed: int
+    device: torch.device
+
+    def uniform(self, count: int, *, purpose: int = 0) -> Tensor:
+        """Return (B, count) float32 in [0, 1) that belong to item and epoch; another ``purpose``, other numbers."""
+        drawn = seeds.uniform(self.seed + 7919 * purpose, self.items, self.epochs, count)
+        return torch.from_numpy(drawn).to(self.device)
+
+    @property
+    def rows(self) -> Tensor:
+        """The items as an index tensor on the device."""
+        return torch.from_numpy(self.items).to(self.device)
+
+
+class Task(Protocol):
+    """What a recipe trains: data, networks, losses and held-out figures.
+
+    modules: ``network`` ships, the others only help to train it. items: how many there are in an epoch.
+    inputs: the names of what goes in and comes out of the exported file.
+    """
+
+    modules: nn.ModuleDict
+    items: int
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """Return named scalars; their sum is minimised."""
+
+    def measure(self, network: nn.Module) -> dict[str, float]:
+        """Return figures on held-out data."""
+
+    def sheet(self, network: nn.Module) -> Bytes:
+        """Return a picture of samples, (H, W, 3) uint8 RGB."""
+
+    def example(self) -> Tensor:
+        """Return real input, (B, ...) float32, as the exported file takes it."""
+
+    def shipped(self, network: nn.Module) -> nn.Module:
+        """Return the network as it is exported, from pixels 0..255 to what users read."""
+
+    def card(self) -> dict[str, Any]:
+        """Return the facts for the card: inputs, outputs, data, limits."""
+
+
+def make_device(name: str) -> torch.device:
+    """Return the device: ``cpu``, ``cuda`` or the better of them for ``auto``."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InputError("there is no CUDA device here", hint="use --device cpu")
+    return torch.device(name)
+
+
+def rate(recipe: Recipe, progress: float) -> float:
+    """Return the learning rate at a share of the budget: a linear rise, then half a cosine."""
+    if progress < recipe.warmup:
+        return recipe.rate * max(progress / recipe.warmup, 0.01)
+    rest = min((progress - recipe.warmup) / max(1 - recipe.warmup, 1e-9), 1.0)
+    return recipe.rate * (recipe.final + (1 - recipe.final) * 0.5 * (1 + math.cos(math.pi * rest)))
+
+
+def resolution(recipe: Recipe, progress: float) -> int:
+    """Return the side in pixels at a share of the budget."""
+    return [side for share, side in recipe.resolutions if share <= progress][-1]
+
+
+class Run:
+    """One training in a folder. ``go`` trains until the budget is spent, resuming where the folder's checkpoint is."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        task: Task,
+        out: Path,
+        *,
+        device: torch.device,
+        tell: Callable[[str], None] = print,
+    ) -> None:
+        self.recipe, self.task, self.out, self.device, self.tell = recipe, task, out, device, tell
+        task.modules.to(device=device, memory_format=torch.channels_last)
+        self.average = copy.deepcopy(task.modules["network"]).eval()
+        for parameter in self.average.parameters():
+            parameter.requires_grad_(False)
+        self.optimiser = torch.optim.AdamW(
+            _groups(task.modules, recipe.decay), lr=recipe.rate, betas=(0.9, 0.99)
+        )
+        self.elapsed = 0.0
+        self.images = 0
+        self.steps = 0
+
+    def go(self) -> dict[str, float]:
+        """Train, keep checkpoints, a log and sample sheets, and return the figures of the averaged network.
+
+        Raises TrainingError when a loss is not a number; the checkpoint then is the last good one.
+        """
+        if self.device.type == "cuda":
+            self.task.modules["network"].compile()
+        saved = shown = drawn = time.monotonic()
+        sums: dict[str, float] = {}
+        count = images = 0
+        before = self.elapsed
+        began: float | None = None
+        while self.elapsed < self.recipe.budget:
+            losses = self.step()
+            now = time.monotonic()
+            if began is None:
+                # The first step compiles and warms up: it does not count.
+                began = saved = shown = drawn = now
+            self.elapsed = before + now - began
+            for name, value in losses.items():
+                sums[name] = sums.get(name, 0.0) + value
+            count, images = count + 1, images + self.recipe.batch
+            if now - shown >= TELL_SECONDS:
+                means = {name: value / count for name, value in sums.items()}
+                self._log(means, images / (now - shown))
+                sums, count, images, shown = {}, 0, 0, now
+            if now - saved >= CHECKPOINT_SECONDS:
+                self.save()
+                saved = now
+            if now - drawn >= SHEET_SECONDS:
+                self._show()
+                drawn = now
+        self.save()
+        figures = self._show()
+        (self.out / "measured.json").write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
+        return figures
+
+    def step(self) -> dict[str, float]:
+        """Do one step and return its losses."""
+        recipe, progress = self.recipe, min(self.elapsed / self.recipe.budget, 1.0)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate(recipe, progress)
+        items, epochs = seeds.batch(recipe.seed, self.images, recipe.batch, self.task.items)
+        batch = Batch(items, epochs, progress, resolution(recipe, progress), recipe.seed, self.device)
+        self.task.modules.train()
+        with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda"):
+            losses = self.task.losses(batch)
+        total = torch.stack([value.float() for value in losses.values()]).sum()
+        self.optimiser.zero_grad(set_to_none=True)
+        total.backward()  # type: ignore[no-untyped-call]
+        norm = torch.nn.utils.clip_grad_norm_(self.task.modules.parameters(), recipe.clip)
+        if not bool(torch.isfinite(total + norm)):
+            bad = [name for name, value in losses.items() if not bool(torch.isfinite(value))]
+            raise TrainingError(
+                f"{', '.join(bad) or 'the gradient'} is not a number after {self.steps} steps",
+                hint=f"{self.out / CHECKPOINT} is the last good state; resume it with another seed or a lower rate",
+            )
+        self.optimiser.step()
+        self.images += recipe.batch
+        self.steps += 1
+        self._move_average(progress)
+        return {name: float(value.detach()) for name, value in losses.items()}
+
+    @torch.no_grad()
+    def _move_average(self, progress: float) -> None:
+        started = progress >= self.recipe.average_start
+        # Young averages forget faster, or the first weights would linger.
+        keep = min(self.recipe.average, (1 + self.steps) / (10 + self.steps)) if started else 0.0
+        live = self.task.modules["network"].state_dict()
+        for name, kept in self.average.state_dict().items():
+            if kept.dtype.is_floating_point:
+                kept.lerp_(live[name], 1 - keep)
+            else:
+                kept.copy_(live[name])
+
+    def save(self) -> None:
+        """Write the checkpoint: whole or not at all."""
+        state = {
+            "modules": self.task.modules.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "elapsed": self.elapsed,
+            "images": self.images,
+            "steps": self.steps,
+            "recipe": self.recipe.dump(),
+        }
+        part = self.out / (CHECKPOINT + ".part")
+        try:
+            torch.save(state, part)
+            part.replace(self.out / CHECKPOINT)
+        except OSError as error:
+            raise OutputError(f"the checkpoint cannot be written: {error}") from error
+
+    def load(self) -> None:
+        """Go on from the folder's checkpoint. Raises InputError when there is none, or it is of another network."""
+        state = read_checkpoint(self.out)
+        try:
+            self.task.modules.load_state_dict(state["modules"])
+            self.average.load_state_dict(state["average"])
+            self.optimiser.load_state_dict(state["optimiser"])
+        except (RuntimeError, ValueError, KeyError) as error:
+            raise InputError(
+                f"the checkpoint in {self.out} is of another network or recipe: {error}"
+            ) from error
+        self.elapsed, self.images, self.steps = state["elapsed"], state["images"], state["steps"]
+
+    def _log(self, losses: Mapping[str, float], speed: float) -> None:
+        progress = min(self.elapsed / self.recipe.budget, 1.0)
+        record = {
+            "elapsed": round(self.elapsed, 1),
+            "images": self.images,
+            "images_per_second": round(speed, 1),
+            "rate": rate(self.recipe, progress),
+            **{name: round(value, 5) for name, value in losses.items()},
+        }
+        with (self.out / "log.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+        left = max(self.recipe.budget - self.elapsed, 0)
+        shown = "  ".join(f"{name} {value:.4f}" for name, value in losses.items())
+        self.tell(f"{100 * progress:5.1f} %  {speed:6.1f} images/s  {left / 60:5.1f} min left  {shown}")
+
+    def _show(self) -> dict[str, float]:
+        with torch.no_grad():
+            figures = self.task.measure(self.average)
+            sheet = self.task.sheet(self.average)
+        with (self.out / "figures.jsonl").open("a", encoding="utf-8") as file:
+            file.write(
+                json.dumps({"elapsed": round(self.elapsed, 1), "images": self.images, **figures}) + "\n"
+            )
+        self.tell("held out: " + "  ".join(f"{name} {value:.4f}" for name, value in figures.items()))
+        name = self.out / f"sheet-{round(self.elapsed):06d}.png"
+        ok, data = cv2.imencode(".png", np.ascontiguousarray(sheet[..., ::-1]))
+        if ok:
+            name.write_bytes(data.tobytes())
+        return figures
+
+
+def read_checkpoint(folder: Path) -> dict[str, Any]:
+    """Return the checkpoint of a run's folder. Raises InputError when there is none or it cannot be read."""
+    path = folder / CHECKPOINT
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise InputError(
+            f"there is no checkpoint in {folder}", hint="leave out --resume to begin anew"
+        ) from error
+    except Exception as error:
+        raise InputError(f"the checkpoint {path} cannot be read: {error}") from error
+    return state
+
+
+def open_folder(out: Path, recipe: Recipe, *, resume: bool) -> None:
+    """Make the run's folder and write the recipe into it. Raises OutputError when it holds a run already."""
+    out.mkdir(parents=True, exist_ok=True)
+    if (out / CHECKPOINT).exists() and not resume:
+        raise OutputError(f"{out} already holds a run", hint="add --resume, or choose another --out")
+    if not resume:
+        for old in ("log.jsonl", "figures.jsonl"):
+            (out / old).unlink(missing_ok=True)
+    (out / "recipe.toml").write_text(recipe.dump(), "utf-8")
+
+
+def hardware(device: torch.device) -> str:
+    """Return the device in words, for the card."""
+    if device.type == "cuda":
+        return str(torch.cuda.get_device_name(device))
+    model = "CPU"
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        names = [
+            line.split(":", 1)[1].strip()
+            for line in info.read_text().splitlines()
+            if line.startswith("model name")
+        ]
+        model = names[0] if names else model
+    threads = torch.get_num_threads()
+    return f"{model}, {threads} thread{'s' if threads > 1 else ''} of {os.cpu_count()}"
+
+
+def _groups(modules: nn.Module, decay: float) -> list[dict[str, Any]]:
+    """Decay kernels and matrices, not norms, biases and slopes."""
+    matrices = [item for item in modules.parameters() if item.requires_grad and item.ndim > 1]
+    others = [item for item in modules.parameters() if item.requires_grad and item.ndim <= 1]
+    return [{"params": matrices, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]

@@ -1,0 +1,254 @@
+"""Embedder: a small face recogniser that learns the embedding of a large one, and who is who."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from incog.errors import InputError
+from incog.train import augment, verification
+from incog.train.faces import gather
+from incog.train.loop import Batch
+from incog.train.mixes import embed, mixed
+from incog.train.nets import Trunk
+from incog.train.pixels import Pixels, middle, tiled
+from incog.train.readers import read
+from incog.train.recipe import Recipe
+from incog.types import Bytes, Floats
+
+SIDE = 112
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """widths, blocks: of the stages. dimensions: of the embedding; the teacher's where it is distilled directly."""
+
+    widths: tuple[int, ...] = (48, 96, 192)
+    blocks: tuple[int, ...] = (2, 2, 1)
+    dimensions: int = 512
+    pooling: str = "depthwise"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """Weights of the losses and what is learnt from.
+
+    distil: 1 - cosine to the teacher's embedding. relation: squared difference of the cosines within the batch.
+    identity: CosFace (Wang et al. 2018) over the training people, of this margin and scale.
+    mixes: how many blends of two training people the teacher labels in addition. repeat: draws per epoch of
+    pictures whose person is known. relabel: let the teacher embed all faces anew instead of trusting the data's.
+    """
+
+    distil: float = 1.0
+    relation: float = 5.0
+    identity: float = 0.05
+    margin: float = 0.2
+    scale: float = 32.0
+    mixes: int = 0
+    repeat: int = 2
+    relabel: bool = False
+
+
+class EmbedderNet(nn.Module):
+    """(B, 3, 112, 112) R'G'B' in 0..1 -> (B, D), not yet of unit norm."""
+
+    def __init__(self, options: Network) -> None:
+        super().__init__()
+        self.trunk = Trunk(options.widths, options.blocks)
+        width, side = options.widths[-1], SIDE // 4 // 2 ** (len(options.widths) - 1)
+        # One weight per place and channel, as MobileFaceNet has it: corners of the crop say less than its middle.
+        pool: nn.Module = nn.Conv2d(width, width, side, groups=width, bias=False)
+        if options.pooling == "mean":
+            pool = nn.AdaptiveAvgPool2d(1)
+        self.head = nn.Sequential(
+            pool,
+            nn.BatchNorm2d(width),
+            nn.Flatten(),
+            nn.Linear(width, options.dimensions),
+            nn.BatchNorm1d(options.dimensions),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = self.head(self.trunk(x * 2 - 1))
+        return result
+
+
+class Shipped(nn.Module):
+    """(B, 3, 112, 112) RGB 0..255 -> (B, D) of unit norm."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.network(x * (1 / 255))
+        return y / y.square().sum(1, keepdim=True).add(1e-12).sqrt()
+
+
+class Embedder:
+    """The task: see ``incog.train.loop.Task``."""
+
+    def __init__(
+        self, recipe: Recipe, data: Mapping[str, Path], device: torch.device, cache: Path | None = None
+    ) -> None:
+        self.recipe, self.device = recipe, device
+        self.options = recipe.section("options", Options)
+        network = recipe.section("network", Network)
+        self.faces = gather(
+            read({name: path for name, path in data.items() if name != "teacher"}),
+            name=recipe.template,
+            size=recipe.size,
+            cache=cache,
+        )
+        teacher = data.get("teacher")
+        targets = self._targets(teacher)
+        train = self.faces.rows("train")
+        known = np.array([self.faces.identities[row] != "" for row in train])
+        self.rows = np.concatenate([train, *[train[known]] * (self.options.repeat - 1)]).astype(np.int64)
+        extra, extra_targets = mixed(self.faces, train, self.options.mixes, recipe.seed, teacher, cache)
+        self.pixels = Pixels(self.faces.pixels, device)
+        self.extra = Pixels(extra, device)
+        self.items = len(self.rows) + len(extra)
+        self.targets = torch.from_numpy(np.concatenate([targets, extra_targets])).to(device)
+        people = sorted({self.faces.identities[row] for row in train} - {""})
+        codes = {person: code for code, person in enumerate(people)}
+        self.people = torch.tensor(
+            [codes.get(identity, -1) for identity in self.faces.identities] + [-1] * len(extra), device=device
+        )
+        self.modules = nn.ModuleDict({"network": EmbedderNet(network)})
+        if self.options.identity > 0 and people:
+            self.modules["people"] = nn.Linear(network.dimensions, len(people), bias=False)
+            if targets.shape[1] == network.dimensions:
+                self._start_at_means(train, codes, targets)
+        self.dev, self.test = (self.faces.rows(part, sources=self._named()) for part in ("dev", "test"))
+        if not len(self.test):
+            raise InputError("the data names no people, so verification cannot be measured")
+
+    def _targets(self, teacher: Path | None) -> Floats:
+        if self.options.relabel or self.faces.embeddings is None:
+            if teacher is None:
+                raise InputError(
+                    "the data holds no teacher embeddings", hint="give one: --data teacher=FILE.onnx"
+                )
+            return embed(teacher, self.faces.pixels)
+        targets = self.faces.embeddings.astype(np.float32)
+        if np.isnan(targets).any():
+            raise InputError(
+                "some faces have no teacher embedding", hint="give --data teacher=FILE.onnx and set relabel"
+            )
+        return targets
+
+    def _named(self) -> list[str]:
+        pairs = zip(self.faces.sources, self.faces.identities, strict=True)
+        return sorted({source for source, identity in pairs if identity})
+
+    def _start_at_means(self, train: Any, codes: Mapping[str, int], targets: Floats) -> None:
+        means = np.zeros((len(codes), targets.shape[1]), np.float32)
+        for row in train:
+            if self.faces.identities[row]:
+                means[codes[self.faces.identities[row]]] += targets[row]
+        weight = self.modules["people"].weight
+        assert isinstance(weight, Tensor)
+        weight.data.copy_(functional.normalize(torch.from_numpy(means)))
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        options, count = self.options, len(self.rows)
+        rows = np.where(batch.items < count, self.rows[np.minimum(batch.items, count - 1)], 0)
+        images = self.pixels.take(rows)
+        extra = np.nonzero(batch.items >= count)[0]
+        if len(extra):
+            images[torch.from_numpy(extra)] = self.extra.take(batch.items[extra] - count)
+        rows = np.where(batch.items < count, rows, batch.items - count + len(self.faces))
+        index = torch.from_numpy(rows).to(self.device)
+        draws = batch.uniform(32)
+        matrices = augment.turned(draws[:, 0:4], degrees=6, zoom=(0.94, 1.08), shift=0.05)
+        matrices[:, :, :2] *= SIDE / self.recipe.size
+        images = augment.warp(images, matrices, batch.resolution)
+        images = augment.mirror(images, draws[:, 4])
+        images = augment.colour(images, draws[:, 5:13], strength=0.6)
+        images = augment.coarse(images, draws[:, 13:15], share=0.25, least=0.25)
+        images = augment.erase(images, draws[:, 15:23], share=0.15, most=0.3)
+        raw = self.modules["network"](images.contiguous(memory_format=torch.channels_last)).float()
+        mine, target = functional.normalize(raw), self.targets[index]
+        result: dict[str, Tensor] = {}
+        if options.distil > 0:
+            result["distil"] = options.distil * (1 - (mine * target).sum(1)).mean()
+        if options.relation > 0:
+            result["relation"] = options.relation * (mine @ mine.T - target @ target.T).square().mean() * 10
+        if "people" in self.modules:
+            result["identity"] = options.identity * self._cosface(mine, self.people[index])
+        return result
+
+    def _cosface(self, mine: Tensor, people: Tensor) -> Tensor:
+        known = torch.nonzero(people >= 0)[:, 0]
+        if not len(known):
+            return mine.sum() * 0
+        weight = self.modules["people"].weight
+        assert isinstance(weight, Tensor)
+        cosines = mine[known] @ functional.normalize(weight).T
+        margins = functional.one_hot(people[known], cosines.shape[1]) * self.options.margin
+        return functional.cross_entropy((cosines - margins) * self.options.scale, people[known])
+
+    @torch.no_grad()
+    def embed(self, network: nn.Module, rows: Any) -> Floats:
+        """Return the embeddings of these rows, (N, D) float32 of unit norm."""
+        network.eval()
+        parts = [
+            functional.normalize(network(middle(self.pixels.take(chunk), SIDE)).float()).cpu().numpy()
+            for chunk in np.array_split(rows, max(1, len(rows) // 256))
+        ]
+        return np.concatenate(parts)
+
+    def measure(self, network: nn.Module) -> dict[str, float]:
+        """Verification on people that were not trained on; the threshold of the accuracy is the dev people's."""
+        dev, test = self.embed(network, self.dev), self.embed(network, self.test)
+        genuine, impostor = verification.scores(test, [self.faces.identities[row] for row in self.test])
+        threshold = verification.best_threshold(
+            *verification.scores(dev, [self.faces.identities[row] for row in self.dev])
+        )
+        figures = {
+            "accuracy": verification.balanced_accuracy(genuine, impostor, threshold),
+            "genuine_pairs": float(len(genuine)),
+            "impostor_pairs": float(len(impostor)),
+        }
+        for rate in (1e-2, 1e-3, 1e-4):
+            if len(impostor) * rate >= 10:
+                figures[f"tar_at_far_{rate:g}"] = verification.tar_at(genuine, impostor, rate)
+        targets = self.targets[torch.from_numpy(self.test).to(self.device)].cpu().numpy()
+        if targets.shape == test.shape and self.options.distil > 0:
+            figures["cosine_to_teacher"] = float((test * targets).sum(1).mean())
+        others = self.faces.rows("test", sources=sorted(set(self.faces.sources) - set(self._named())))
+        if len(others) and targets.shape[1] == test.shape[1] and self.options.distil > 0:
+            theirs = self.targets[torch.from_numpy(others[:1024]).to(self.device)].cpu().numpy()
+            figures["cosine_elsewhere"] = float((self.embed(network, others[:1024]) * theirs).sum(1).mean())
+        return figures
+
+    def sheet(self, network: nn.Module) -> Bytes:
+        """Twelve test faces, each followed by the five that look most like it to the network."""
+        rows = self.test[: 12 * 40]
+        vectors = self.embed(network, rows)
+        cosines = vectors @ vectors.T
+        np.fill_diagonal(cosines, 2)
+        order = np.argsort(-cosines[:12], axis=1)[:, :6]
+        return tiled(middle(self.pixels.take(rows[order.ravel()]), SIDE), 6)
+
+    def example(self) -> Tensor:
+        return middle(self.pixels.take(self.test[:8]), SIDE) * 255
+
+    def shipped(self, network: nn.Module) -> nn.Module:
+        return Shipped(network)
+
+    def card(self) -> dict[str, Any]:
+        sources = {name: self.faces.sources.count(name) for name in dict.fromkeys(self.faces.sources)}
+        return {
+            "inputs": "(B, 3, 112, 112) float32, RGB 0..255, aligned by five points to the ArcFace template",
+            "outputs": f"(B, {self.recipe.section('network', Network).dimensions}) float32 of unit norm",
+            "data": {**sources, "mixes": len(self.extra)},
+        }
