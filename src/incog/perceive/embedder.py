@@ -1,0 +1,146 @@
+"""Identity embeddings: an aligned face becomes a unit vector, and two pictures of one person similar ones.
+
+Embeddings are biometric data. They live in memory only: nothing here, or above, writes one to a file, a log or a plan.
+"""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+
+from incog import models
+from incog.errors import ModelError
+from incog.types import Bytes, Face, Floats
+
+SIZE = 112
+"""Side of an aligned crop in pixels."""
+
+TEMPLATE: Floats = np.array(
+    [(38.2946, 51.6963), (73.5318, 51.5014), (56.0252, 71.7366), (41.5493, 92.3655), (70.7299, 92.2041)],
+    np.float32,
+)
+"""Where the five points of a face lie in an aligned crop (Deng, Guo, Xue, Zafeiriou: ArcFace, 2019)."""
+
+NAME = "embedder"
+"""The network's record."""
+
+_MOST = 8
+"""Largest factor by which a crop is taken too large before it is averaged down."""
+
+_BATCH = 32
+
+
+class Embedder(Protocol):
+    """Turns aligned faces into identity embeddings."""
+
+    name: str
+
+    def __call__(self, crops: Bytes) -> Floats:
+        """Return (B, D) float32 rows of unit norm for crops (B, 112, 112, 3) uint8 R'G'B', as ``align`` gives them."""
+
+
+class OnnxEmbedder:
+    """An embedding network run by ONNX Runtime: (B, 3, 112, 112) float32, (x / 255 - 0.5) / 0.5, R'G'B', to (B, D)."""
+
+    def __init__(self, data: bytes, *, name: str = NAME, device: str = "cpu", threads: int = 0) -> None:
+        """data: the ONNX file. device: ``cpu`` or ``cuda``. threads: of ONNX Runtime, 0 for one per core."""
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3
+        providers = ["CPUExecutionProvider"]
+        if device == "cuda":
+            providers.insert(0, "CUDAExecutionProvider")
+        self.name = name
+        self._session: Any = onnxruntime.InferenceSession(data, options, providers=providers)
+        self._input = self._session.get_inputs()[0].name
+
+    def __call__(self, crops: Bytes) -> Floats:
+        if crops.ndim != 4 or crops.shape[1:] != (SIZE, SIZE, 3) or crops.dtype != np.uint8:
+            raise ValueError(
+                f"crops must be (B, {SIZE}, {SIZE}, 3) uint8, got {crops.shape} {crops.dtype.name}"
+            )
+        # An empty batch is run as one crop, for the number of columns.
+        rows = crops if len(crops) else np.zeros((1, SIZE, SIZE, 3), np.uint8)
+        parts = [self._run(rows[start : start + _BATCH]) for start in range(0, len(rows), _BATCH)]
+        return np.concatenate(parts)[: len(crops)]
+
+    def _run(self, crops: Bytes) -> Floats:
+        values = (crops.transpose(0, 3, 1, 2).astype(np.float32) / 255 - 0.5) / 0.5
+        return unit(np.asarray(self._session.run(None, {self._input: values})[0], np.float32))
+
+
+def available() -> bool:
+    """Whether this version brings the network."""
+    return NAME in models.RECORDS
+
+
+def make_embedder(*, device: str = "cpu", threads: int = 0) -> Embedder:
+    """Return the embedder that the package brings. Raises ModelError when it is missing or not the recorded file."""
+    if not available():
+        raise ModelError("this version of incog brings no network that compares faces")
+    return OnnxEmbedder(models.load(models.RECORDS[NAME]), device=device, threads=threads)
+
+
+def unit(vectors: Floats) -> Floats:
+    """Return (..., D) vectors at length 1; those of length 0 stay."""
+    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return np.asarray(vectors / np.maximum(length, 1e-12), np.float32)
+
+
+def similarity_transform(points: Floats, template: Floats = TEMPLATE) -> Floats:
+    """Return the (2, 3) matrix that carries points (N, 2) onto a template (N, 2) by rotation, scale and shift.
+
+    The least-squares solution without reflection (Umeyama 1991, in the plane). Raises ValueError when all points are
+    one.
+    """
+    middle, goal = points.mean(axis=0), template.mean(axis=0)
+    one, other = points - middle, template - goal
+    spread = float((one**2).sum())
+    if not spread > 1e-9:
+        raise ValueError("the points of a face must not all be the same")
+    along = float((one * other).sum()) / spread
+    across = float((one[:, 0] * other[:, 1] - one[:, 1] * other[:, 0]).sum()) / spread
+    linear = np.array([[along, -across], [across, along]])
+    return np.column_stack([linear, goal - linear @ middle]).astype(np.float32)
+
+
+def misfit(face: Face) -> float:
+    """Return how far, root mean square in crop pixels, the face's points lie from the template once aligned.
+
+    Small for a face seen from the front, large for a turned one and for points that do not belong together; infinite
+    without points.
+    """
+    if face.points is None:
+        return float("inf")
+    try:
+        matrix = similarity_transform(face.points)
+    except ValueError:
+        return float("inf")
+    placed = face.points @ matrix[:, :2].T + matrix[:, 2]
+    return float(np.sqrt(((placed - TEMPLATE) ** 2).sum(axis=1).mean()))
+
+
+def align(rgb: Bytes, face: Face) -> Bytes:
+    """Return the face as the embedder takes it: (112, 112, 3) uint8, what lies beyond the picture black.
+
+    rgb: (H, W, 3) uint8, the picture that the face's coordinates belong to. Raises ValueError without five points.
+    """
+    if face.points is None:
+        raise ValueError("a face must have its five points to be aligned, got none")
+    matrix = similarity_transform(face.points)
+    scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
+    # Shrinking by more than two in one step would skip pixels: take a larger crop and average it down.
+    factor = min(max(ceil(0.5 / scale), 1), _MOST)
+    if factor > 1:
+        half = (factor - 1) / 2
+        matrix = matrix * np.float32(factor) + np.array([[0, 0, half], [0, 0, half]], np.float32)
+    side = SIZE * factor
+    crop = cv2.warpAffine(rgb, matrix, (side, side), flags=cv2.INTER_LINEAR)
+    if factor > 1:
+        crop = cv2.resize(crop, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
+    return np.asarray(crop, np.uint8)

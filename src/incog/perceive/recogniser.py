@@ -1,0 +1,114 @@
+"""A face in a frame as something to compare: aligned, embedded, and judged for how much it says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from incog import colour, geometry, models
+from incog.perceive import calibration, embedder
+from incog.perceive.calibration import Calibration
+from incog.perceive.embedder import SIZE, Embedder, align, misfit, similarity_transform
+from incog.types import Bytes, Face, Floats, Frame
+
+Look = Callable[[Frame, Face], Face | None]
+
+CLEAR_SIZE = 40.0
+"""Longer side of a face in pixels from which on it can be told whose it is. From 32 down more pairs of one person are
+missed than the calibration says."""
+
+TURNED = 6.0
+"""Largest misfit of the points, see ``embedder.misfit``, of a face that counts as seen from the front."""
+
+SHARP = 0.07
+"""Least share of fine detail in the contrast of a clear face: half of what sharp photos have. A blur of 0.03 of the
+face's size, at which pairs of one person begin to be missed, lies below it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sight:
+    """One look at a face. face: with its five points. vector: (D,) float32 unit norm, in memory only. clear: whether it
+    is large, sharp and frontal enough for a no to mean something."""
+
+    face: Face
+    vector: Floats
+    clear: bool
+
+
+class Recogniser:
+    """Embeds faces of frames. look: finds a face near its place, for frames in which its points are not known."""
+
+    def __init__(self, network: Embedder, measured: Calibration, look: Look) -> None:
+        self._network, self.calibration, self._look = network, measured, look
+
+    @property
+    def name(self) -> str:
+        """The embedder's name."""
+        return self._network.name
+
+    def sight(self, frame: Frame, face: Face) -> Sight | None:
+        """Return a look at the face, or None where no points can be found at its place."""
+        found = face if face.points is not None else self._find(frame, face)
+        if found is None:
+            return None
+        crop = crop_of(frame, found)
+        if crop is None:
+            return None
+        clear = found.size >= CLEAR_SIZE and misfit(found) <= TURNED and sharpness(crop) >= SHARP
+        return Sight(found, self._embed(crop), clear)
+
+    def vector(self, frame: Frame, face: Face) -> Floats | None:
+        """Return the (D,) vector of what is at a face's points, whatever it is; None without usable points."""
+        crop = crop_of(frame, face)
+        return None if crop is None else self._embed(crop)
+
+    def _embed(self, crop: Bytes) -> Floats:
+        row: Floats = self.calibration.project(self._network(crop[None]))[0]
+        return row
+
+    def _find(self, frame: Frame, face: Face) -> Face | None:
+        found = self._look(frame, face)
+        if found is None or found.points is None:
+            return None
+        # Nearer than ``look`` asks for: the neighbour's face must not speak for this one.
+        apart = np.hypot(found.centre[0] - face.centre[0], found.centre[1] - face.centre[1])
+        return found if apart < 0.4 * face.size else None
+
+
+def make_recogniser(look: Look, *, device: str = "cpu", threads: int = 0) -> Recogniser | None:
+    """Return the recogniser that the package brings, None in a version that brings none. Raises ModelError."""
+    if not embedder.available():
+        return None
+    network = embedder.make_embedder(device=device, threads=threads)
+    return Recogniser(network, calibration.load(models.RECORDS[embedder.NAME].sha256), look)
+
+
+def crop_of(frame: Frame, face: Face) -> Bytes | None:
+    """Return the aligned crop (112, 112, 3) uint8, or None when the points are none, are one, or lie outside."""
+    if face.points is None:
+        return None
+    try:
+        matrix = similarity_transform(face.points)
+    except ValueError:
+        return None
+    if not np.hypot(matrix[0, 0], matrix[1, 0]) > 1e-4:
+        return None
+    corners = np.array([[0, 0], [SIZE, 0], [0, SIZE], [SIZE, SIZE]], np.float32)
+    region = colour.align(
+        geometry.bounds(geometry.apply(geometry.inverse(matrix), corners), 2),
+        frame,
+    )
+    if region[0] >= region[2] or region[1] >= region[3]:
+        return None
+    points = face.points - np.array(region[:2], np.float32)
+    return align(colour.rgb8(frame, region), Face(box=face.box, points=points.astype(np.float32)))
+
+
+def sharpness(crop: Bytes) -> float:
+    """Return the share of fine detail (finer than a Gaussian of 2 px) in the contrast of an aligned crop's inside."""
+    grey = np.asarray(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), np.float32)[20:100, 20:92]
+    fine = grey - np.asarray(cv2.GaussianBlur(grey, (0, 0), 2.0), np.float32)
+    return float(fine.std() / (grey.std() + 4))
