@@ -90,3 +90,35 @@ def run(
     if resume:
         training.load()
     training.go()
+
+
+@app.command("export")
+def export_run(
+    recipe: Annotated[Path, typer.Argument(help="The recipe that the run was made by.")],
+    run: Annotated[
+        Path | None, typer.Option("--run", help="Folder of the run; runs/NAME by default.")
+    ] = None,
+    data: Data = None,
+    models: Annotated[Path, typer.Option("--models", help="Folder for NAME.onnx and its card.")] = Path("."),
+    threads: Threads = 0,
+) -> None:
+    """Write a run's network as ONNX, compared with the run, and its card with the figures measured again."""
+    from incog.train import require_torch
+    from incog.train.recipe import Recipe
+
+    plan, given = Recipe.load(recipe), sources(data)
+    require_torch()
+    import torch
+
+    from incog.train.export import export, write
+    from incog.train.tasks import make_task
+
+    if threads:
+        torch.set_num_threads(threads)
+    folder = run or Path("runs") / plan.name
+    task = make_task(plan, given, torch.device("cpu"), folder / "cache")
+    made = export(plan, folder, task)
+    file, card = write(made, models)
+    _screen.print(f"wrote {file} ({file.stat().st_size} bytes) and {card}", markup=False)
+    for name, value in made.card.measured.items():
+        _screen.print(f"  {name} {value}", markup=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -40,7 +41,56 @@ CENTERFACE = Record(
     layout="(1, 3, H, W) float32, R'G'B' 0..255, H and W multiples of 32",
 )
 
-RECORDS = {record.name: record for record in (CENTERFACE,)}
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """What is known of a network of our own: NAME.card.json, written by ``incog train export`` beside NAME.onnx.
+
+    about, limits: in words. layout, outputs: what goes in and comes out. parameters, multiply_adds: of one item.
+    data: faces by source; terms: of each source. seconds, images, hardware: what training took. measured: figures on
+    held-out data of exactly these weights. export_difference: between the file and the network that it was made from.
+    """
+
+    name: str
+    about: str
+    file: str
+    sha256: str
+    layout: str
+    outputs: str
+    parameters: int
+    multiply_adds: int
+    data: dict[str, int]
+    terms: dict[str, str]
+    recipe: str
+    seconds: int
+    images: int
+    hardware: str
+    measured: dict[str, float]
+    export_difference: float
+    limits: list[str]
+
+
+def cards() -> dict[str, Card]:
+    """Return the cards of the networks that ship, by name."""
+    found = sorted(Path(__file__).parent.glob("*.card.json"))
+    read = [Card(**json.loads(path.read_text("utf-8"))) for path in found]
+    return {card.name: card for card in read}
+
+
+def _own(card: Card) -> Record:
+    return Record(
+        name=card.name,
+        package="incog.models",
+        file=card.file,
+        sha256=card.sha256,
+        licence="Apache-2.0 for the file; its data are for research, see the card",
+        source=card.recipe,
+        install="pip install --force-reinstall incog",
+        layout=card.layout,
+    )
+
+
+RECORDS = {record.name: record for record in (CENTERFACE, *map(_own, cards().values()))}
 
 
 @lru_cache(maxsize=8)

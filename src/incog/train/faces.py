@@ -14,11 +14,12 @@ import cv2
 import numpy as np
 
 from incog.errors import InputError, must_be
+from incog.train.seeds import Integers
 from incog.types import Array, Bytes, Floats
 
 Split = Literal["train", "dev", "test"]
 
-ARCFACE = np.array(
+ARCFACE: Floats = np.array(
     [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]],
     np.float32,
 )
@@ -29,14 +30,16 @@ def template(name: str, size: int) -> Floats:
     """Return the five points, (5, 2) float32 px, in a crop of ``size``.
 
     ``arcface``: the middle 112 of 128 is the crop that face recognisers take. ``wide``: the whole head with hair and
-    chin, at 0.64 of that scale.
+    chin, at 0.64 of that scale. ``outline``: hairline to chin and a turned face's cheeks, with a margin, at 0.8.
     """
     if name == "arcface":
-        points = ARCFACE + 8
+        points = ARCFACE + np.float32(8)
     elif name == "wide":
-        points = (ARCFACE - ARCFACE.mean(0)) * 0.64 + [64, 70]
+        points = (ARCFACE - ARCFACE.mean(0)) * np.float32(0.64) + np.array([64, 70], np.float32)
+    elif name == "outline":
+        points = (ARCFACE - np.array([56, 70], np.float32)) * np.float32(0.8) + np.float32(63.5)
     else:
-        raise must_be("template", "arcface or wide", name)
+        raise must_be("template", "arcface, wide or outline", name)
     return np.asarray((points + 0.5) * size / 128 - 0.5, dtype=np.float32)
 
 
@@ -81,7 +84,7 @@ class Faces:
         parts = zip(self.sources, self.identities, self.names, strict=True)
         return [split_of(identity or f"{source}/{name}") for source, identity, name in parts]
 
-    def rows(self, split: Split, *, sources: Sequence[str] = ()) -> Array:
+    def rows(self, split: Split, *, sources: Sequence[str] = ()) -> Integers:
         """Return the rows of a split, of some sources only if any are named."""
         pairs = zip(self.splits(), self.sources, strict=True)
         return np.array(

@@ -57,7 +57,6 @@ class Task(Protocol):
     """What a recipe trains: data, networks, losses and held-out figures.
 
     modules: ``network`` ships, the others only help to train it. items: how many there are in an epoch.
-    inputs: the names of what goes in and comes out of the exported file.
     """
 
     modules: nn.ModuleDict
@@ -79,7 +78,8 @@ class Task(Protocol):
         """Return the network as it is exported, from pixels 0..255 to what users read."""
 
     def card(self) -> dict[str, Any]:
-        """Return the facts for the card: inputs, outputs, data, limits."""
+        """Return the facts of the file: ``inputs`` and ``outputs`` in words, ``data`` (faces by source); where they are
+        not the usual, ``input_name``, ``output_names`` and ``dynamic`` (axis -> name) too."""
 
 
 def make_device(name: str) -> torch.device:
@@ -117,7 +117,7 @@ class Run:
         tell: Callable[[str], None] = print,
     ) -> None:
         self.recipe, self.task, self.out, self.device, self.tell = recipe, task, out, device, tell
-        task.modules.to(device=device, memory_format=torch.channels_last)
+        task.modules.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(task.modules["network"]).eval()
         for parameter in self.average.parameters():
             parameter.requires_grad_(False)
@@ -213,6 +213,7 @@ class Run:
             "images": self.images,
             "steps": self.steps,
             "recipe": self.recipe.dump(),
+            "hardware": hardware(self.device),
         }
         part = self.out / (CHECKPOINT + ".part")
         try:

@@ -15,7 +15,7 @@ from incog.types import Bytes, Floats
 _CHUNK = 64
 
 
-def embed(teacher: Path, pixels: Bytes, *, progress: bool = False) -> Floats:
+def embed(teacher: Path, pixels: Bytes) -> Floats:
     """Return a recogniser's embeddings of the middle 112 px of faces, (N, D) float32 of unit norm.
 
     teacher: an ONNX file that takes (B, 3, 112, 112) RGB, (x / 255 - 0.5) / 0.5. pixels: (N, S, S, 3) uint8.

@@ -29,6 +29,7 @@ class Recipe:
     resolutions: (share of the budget, side in pixels) in rising order, from share 0.
     average: decay per step of the moving average of the weights that ships; average_start: share of the budget.
     template, size: how faces are aligned, see ``incog.train.faces``. network, options: for the task to read.
+    about, terms, limits: for the card: what the network does, the terms of each source, what not to expect.
     """
 
     task: str
@@ -50,6 +51,9 @@ class Recipe:
     size: int = 128
     network: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
+    about: str = ""
+    terms: Mapping[str, Any] = field(default_factory=dict)
+    limits: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name, low, high in (
@@ -83,7 +87,7 @@ class Recipe:
     def dump(self) -> str:
         """Return the recipe as TOML, every default written out."""
         values = asdict(self)
-        tables = {key: values.pop(key) for key in ("network", "options")}
+        tables = {key: values.pop(key) for key in ("network", "options", "terms")}
         lines = [f"{key} = {_toml(value)}" for key, value in values.items()]
         for key, table in tables.items():
             lines += ["", f"[{key}]", *(f"{name} = {_toml(value)}" for name, value in table.items())]

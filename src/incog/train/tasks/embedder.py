@@ -21,6 +21,7 @@ from incog.train.nets import Trunk
 from incog.train.pixels import Pixels, middle, tiled
 from incog.train.readers import read
 from incog.train.recipe import Recipe
+from incog.train.seeds import Integers
 from incog.types import Bytes, Floats
 
 SIDE = 112
@@ -28,12 +29,14 @@ SIDE = 112
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """widths, blocks: of the stages. dimensions: of the embedding; the teacher's where it is distilled directly."""
+    """widths, blocks: of the stages. dimensions: of the embedding; the teacher's where it is distilled directly.
+    pooling: ``places`` (a weight for every place) or ``mean``.
+    """
 
     widths: tuple[int, ...] = (48, 96, 192)
     blocks: tuple[int, ...] = (2, 2, 1)
     dimensions: int = 512
-    pooling: str = "depthwise"
+    pooling: str = "places"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +59,25 @@ class Options:
     relabel: bool = False
 
 
+class Places(nn.Module):
+    """(B, C, h, w) -> (B, C): a weighted sum with one weight per place and channel (MobileFaceNet's global depthwise
+    convolution): corners of the crop say less than its middle. Maps of another size take interpolated weights."""
+
+    def __init__(self, width: int, side: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.full((1, width, side, side), 1 / side**2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight: Tensor = self.weight
+        if x.shape[-2:] != weight.shape[-2:]:
+            scale = weight.shape[-1] * weight.shape[-2] / (x.shape[-1] * x.shape[-2])
+            weight = (
+                functional.interpolate(weight, size=x.shape[-2:], mode="bilinear", align_corners=False)
+                * scale
+            )
+        return (x * weight).sum((2, 3))
+
+
 class EmbedderNet(nn.Module):
     """(B, 3, 112, 112) R'G'B' in 0..1 -> (B, D), not yet of unit norm."""
 
@@ -63,14 +85,12 @@ class EmbedderNet(nn.Module):
         super().__init__()
         self.trunk = Trunk(options.widths, options.blocks)
         width, side = options.widths[-1], SIDE // 4 // 2 ** (len(options.widths) - 1)
-        # One weight per place and channel, as MobileFaceNet has it: corners of the crop say less than its middle.
-        pool: nn.Module = nn.Conv2d(width, width, side, groups=width, bias=False)
+        pool: nn.Module = Places(width, side)
         if options.pooling == "mean":
-            pool = nn.AdaptiveAvgPool2d(1)
+            pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
         self.head = nn.Sequential(
             pool,
-            nn.BatchNorm2d(width),
-            nn.Flatten(),
+            nn.BatchNorm1d(width),
             nn.Linear(width, options.dimensions),
             nn.BatchNorm1d(options.dimensions),
         )
@@ -88,7 +108,7 @@ class Shipped(nn.Module):
         self.network = network
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.network(x * (1 / 255))
+        y: Tensor = self.network(x * (1 / 255))
         return y / y.square().sum(1, keepdim=True).add(1e-12).sqrt()
 
 
@@ -149,7 +169,7 @@ class Embedder:
         pairs = zip(self.faces.sources, self.faces.identities, strict=True)
         return sorted({source for source, identity in pairs if identity})
 
-    def _start_at_means(self, train: Any, codes: Mapping[str, int], targets: Floats) -> None:
+    def _start_at_means(self, train: Integers, codes: Mapping[str, int], targets: Floats) -> None:
         means = np.zeros((len(codes), targets.shape[1]), np.float32)
         for row in train:
             if self.faces.identities[row]:
@@ -197,7 +217,7 @@ class Embedder:
         return functional.cross_entropy((cosines - margins) * self.options.scale, people[known])
 
     @torch.no_grad()
-    def embed(self, network: nn.Module, rows: Any) -> Floats:
+    def embed(self, network: nn.Module, rows: Integers) -> Floats:
         """Return the embeddings of these rows, (N, D) float32 of unit norm."""
         network.eval()
         parts = [
@@ -248,6 +268,7 @@ class Embedder:
     def card(self) -> dict[str, Any]:
         sources = {name: self.faces.sources.count(name) for name in dict.fromkeys(self.faces.sources)}
         return {
+            "output_names": ["embedding"],
             "inputs": "(B, 3, 112, 112) float32, RGB 0..255, aligned by five points to the ArcFace template",
             "outputs": f"(B, {self.recipe.section('network', Network).dimensions}) float32 of unit norm",
             "data": {**sources, "mixes": len(self.extra)},

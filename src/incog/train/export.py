@@ -1,0 +1,177 @@
+"""From a run to a file that ships: ONNX, compared with the network it was made from, and its card."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import tomllib
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from onnx import numpy_helper
+from torch import Tensor, nn
+
+from incog.errors import InputError, TrainingError
+from incog.models import Card
+from incog.train.loop import Task, read_checkpoint
+from incog.train.nets import operations, parameters
+from incog.train.recipe import Recipe, build
+
+OPSET = 18
+"""Of the operators: ONNX Runtime and OpenVINO both take it."""
+
+TOLERANCE = 1e-3
+"""Largest difference between the file and the network, relative to the output where that is above 1."""
+
+_WORDS = ("about", "terms", "limits", "budget")
+"""What a recipe may say otherwise than the run did: it does not change what was trained."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """The file's bytes and its card."""
+
+    data: bytes
+    card: Card
+
+
+def load_run(recipe: Recipe, run: Path, task: Task) -> tuple[nn.Module, dict[str, Any]]:
+    """Return the averaged network of a run, on the CPU, and its checkpoint.
+
+    Raises InputError when the run was not made by this recipe.
+    """
+    state = read_checkpoint(run)
+    made = build(Recipe, tomllib.loads(state["recipe"]), where=f"the recipe in {run}")
+    for item in fields(Recipe):
+        if item.name not in _WORDS and getattr(made, item.name) != getattr(recipe, item.name):
+            raise InputError(
+                f"{run} was not made by this recipe: {item.name} was {getattr(made, item.name)!r}",
+                hint="train it anew, or name the recipe that it was made by",
+            )
+    network = copy.deepcopy(task.modules["network"])
+    network.load_state_dict(state["average"])
+    return network.eval(), state
+
+
+@torch.no_grad()
+def export(recipe: Recipe, run: Path, task: Task) -> Exported:
+    """Return the run's network as ONNX, with the figures measured on held-out data.
+
+    Kernels and matrices are stored in half precision where that loses nothing, the computation stays in single.
+    Raises TrainingError when the file and the network differ by more than ``TOLERANCE`` on random or real input.
+    """
+    network, state = load_run(recipe, run, task)
+    measured = task.measure(network)
+    shipped = task.shipped(network).eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    facts = task.card()
+    real = task.example().cpu().contiguous()
+    names = facts.get("output_names", ["output"])
+    data = to_onnx(
+        shipped, real[:2], facts.get("input_name", "input"), names, facts.get("dynamic", {0: "batch"})
+    )
+    worst = max(difference(data, shipped, batch) for batch in (real, torch.rand_like(real) * 255))
+    if not worst <= TOLERANCE:
+        raise TrainingError(
+            f"the exported file differs from the network by {worst:.2g}, more than {TOLERANCE:g}"
+        )
+    card = Card(
+        name=recipe.name,
+        about=recipe.about,
+        file=f"{recipe.name}.onnx",
+        sha256=hashlib.sha256(data).hexdigest(),
+        layout=facts["inputs"],
+        outputs=facts["outputs"],
+        parameters=parameters(shipped),
+        multiply_adds=operations(shipped, real[:1]),
+        data=facts["data"],
+        terms=dict(recipe.terms),
+        recipe=f"recipes/{recipe.name}.toml",
+        seconds=round(state["elapsed"]),
+        images=state["images"],
+        hardware=state["hardware"],
+        measured={name: round(value, 4) for name, value in measured.items()},
+        export_difference=float(f"{worst:.2g}"),
+        limits=list(recipe.limits),
+    )
+    return Exported(data, card)
+
+
+def write(exported: Exported, models: Path) -> tuple[Path, Path]:
+    """Write NAME.onnx and NAME.card.json into the folder ``models`` and return their paths."""
+    card = exported.card
+    file, text = models / card.file, models / f"{card.name}.card.json"
+    file.write_bytes(exported.data)
+    text.write_text(json.dumps(asdict(card), indent=2, ensure_ascii=False) + "\n", "utf-8")
+    return file, text
+
+
+def to_onnx(
+    module: nn.Module, example: Tensor, input_name: str, output_names: list[str], dynamic: Mapping[int, str]
+) -> bytes:
+    """Return a module of one input as ONNX; ``dynamic`` names the axes of the input that may have any length."""
+    axes = {axis: torch.export.Dim(name) for axis, name in dynamic.items()}
+    with warnings.catch_warnings():
+        # The exporter warns of its own use of names that its libraries have deprecated.
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            module,
+            (example,),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=[input_name],
+            output_names=output_names,
+            dynamic_shapes=(axes,),
+            verbose=False,
+        )
+    assert program is not None
+    model: onnx.ModelProto = program.model_proto
+    graph = model.graph
+    for item in (*graph.node, *graph.input, *graph.output, *graph.initializer, model, graph):
+        del item.metadata_props[:]
+        item.doc_string = ""
+    del graph.value_info[:]
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())
+
+
+def halved(data: bytes) -> bytes:
+    """Return the model with kernels and matrices stored in half precision, and cast to single on loading."""
+    model = onnx.load_from_string(data)
+    graph, casts = model.graph, []
+    for tensor in list(graph.initializer):
+        if tensor.data_type != onnx.TensorProto.FLOAT or len(tensor.dims) < 2:
+            continue
+        name = f"{tensor.name}_half"
+        half = numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float16), name)
+        graph.initializer.remove(tensor)
+        graph.initializer.append(half)
+        casts.append(onnx.helper.make_node("Cast", [name], [tensor.name], to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())
+
+
+def difference(data: bytes, module: nn.Module, batch: Tensor) -> float:
+    """Return how far the file's outputs are from the module's at most, relative where they are above 1."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    found = session.run(None, {session.get_inputs()[0].name: batch.numpy()})
+    expected = module(batch)
+    expected = expected if isinstance(expected, tuple) else (expected,)
+    worst = 0.0
+    for mine, theirs in zip(found, expected, strict=True):
+        goal = theirs.numpy()
+        worst = max(worst, float((np.abs(mine - goal) / np.maximum(np.abs(goal), 1)).max()))
+    return worst
