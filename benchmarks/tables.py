@@ -141,7 +141,31 @@ def photos(result: dict[str, Any]) -> str:
     return "\n\n".join([*parts, origin(result)])
 
 
-SECTIONS = {"leaks": leaks, "speed": speed, "photos": photos}
+def networks(result: dict[str, Any]) -> str:
+    """Return the section on the shipped networks' speed."""
+    found = result["results"]
+    names = list(dict.fromkeys(name for item in found for name in item["milliseconds"]))
+    rows = [
+        [
+            item["network"],
+            " x ".join(str(side) for side in item["input"]),
+            *(item["milliseconds"].get(name, "") for name in names),
+            item["int8_cosine"],
+            f"{item['bytes'] / 1e6:.2f} / {item['int8_bytes'] / 1e6:.2f}",
+        ]
+        for item in found
+    ]
+    parts = [
+        "## The networks",
+        f"Milliseconds per face or frame, median of {result['rounds']} rounds in which all variants take turns. int8: weights "
+        "and activations quantised statically; the cosine is that of its outputs to the full network's. What ships "
+        "is the full network.",
+        table(["network", "input", *names, "int8 cosine", "MB, full / int8"], rows),
+    ]
+    return "\n\n".join([*parts, origin(result)])
+
+
+SECTIONS = {"leaks": leaks, "speed": speed, "photos": photos, "networks": networks}
 
 
 def page(results: Path) -> str:

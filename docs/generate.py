@@ -22,11 +22,12 @@ from PIL import Image, ImageDraw, ImageFont
 from pydantic import BaseModel
 from skimage import data
 
-from incog import compose, geometry
+from incog import compose, geometry, models
 from incog.cli import app
 from incog.keys import Secret, track_key
 from incog.methods import DEFAULT, METHODS
 from incog.methods.parameters import describe
+from incog.models import Card, cards
 from incog.pipeline import Perception, parameters
 from incog.plan import Plan, PlanTrack, SourceRecord
 from incog.report import ClaimReport, FileReport, Report, Rescan
@@ -35,6 +36,7 @@ from incog.types import Bytes, Frame, Layout, Track
 
 DOCS = Path(__file__).resolve().parent
 IMAGES = DOCS / "images"
+MODELS = Path(models.__file__).parent
 NOTE = "<!-- Made by docs/generate.py from the code: change the code, then run `make docs`. -->"
 
 FIELDS = {
@@ -92,7 +94,12 @@ FIELDS = {
 
 def pages() -> dict[str, str]:
     """Return the text of every generated page by file name."""
-    return {"methods.md": methods_page(), "cli.md": cli_page(), "report.md": report_page()}
+    return {
+        "methods.md": methods_page(),
+        "cli.md": cli_page(),
+        "report.md": report_page(),
+        "networks.md": networks_page(),
+    }
 
 
 def picture_names() -> list[str]:
@@ -180,6 +187,64 @@ def cli_page() -> str:
             table(["option", "meaning"], _options(command, context)),
         ]
     return "\n\n".join(parts) + "\n"
+
+
+def networks_page() -> str:
+    """Return the page about the networks that ship, from their cards."""
+    found = cards().values()
+    parts = [
+        NOTE,
+        "# Networks",
+        "incog ships its own small networks. Each was trained by a recipe in this repository (`incog train RECIPE`, "
+        "see [development](development.md#training)), is stored as ONNX, and is checked against its SHA-256 before "
+        "use. Names that end in `-b` only judge: no method and no training loss ever sees them.",
+        "The file is free to use; **the data that it was trained on are for research**. Whoever sells a product on "
+        "these weights should train them again, by the same recipe, on faces that he may use.",
+        "How quick each is, on one and two threads, stands in [benchmarks](benchmarks.md).",
+        table(
+            ["network", "does", "parameters", "multiply-adds", "file"],
+            [
+                [
+                    f"[{card.name}](#{card.name})",
+                    card.about,
+                    f"{card.parameters / 1e6:.2f} M",
+                    f"{card.multiply_adds / 1e6:.0f} M",
+                    f"{(MODELS / card.file).stat().st_size / 1e6:.2f} MB",
+                ]
+                for card in found
+            ],
+        ),
+        *(_card(card) for card in found),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _card(card: Card) -> str:
+    minutes = card.seconds / 60
+    rows = [
+        ["input", card.layout],
+        ["output", card.outputs],
+        [
+            "trained by",
+            f"`{card.recipe}`: {minutes:.0f} minutes, {card.images:,} pictures, on {card.hardware}",
+        ],
+        ["trained on", "; ".join(f"{name}: {count:,}" for name, count in card.data.items())],
+        ["terms of the data", "; ".join(card.terms.values())],
+        ["file against PyTorch", f"differs by {card.export_difference:g} at most, on random and real input"],
+        ["SHA-256", f"`{card.sha256}`"],
+    ]
+    measured = [[name.replace("_", " "), f"{value:,.4g}"] for name, value in card.measured.items()]
+    return "\n\n".join(
+        [
+            f"## {card.name}",
+            card.about,
+            table(["", ""], rows),
+            "On held-out data:",
+            table(["", ""], measured),
+            "Do not expect more of it than this:",
+            "\n".join(f"- {limit}" for limit in card.limits),
+        ]
+    )
 
 
 def _options(command: Any, context: Any) -> list[list[str]]:
