@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -49,6 +50,8 @@ class Sample:
 
     name: of the file, unique in its source. read: returns the coded bytes. identity: '' when unknown. labels: by
     name, '' when unknown. points: (5, 2) px of the picture or None. embedding: of a teacher, unit norm, or None.
+    score: of the detector that found the points, 0..1, or None. aligned: (template, size) of a picture that is such a
+    crop already. fault: what is wrong with the sample, in words, or ''; one with a fault cannot be used.
     """
 
     name: str
@@ -57,6 +60,9 @@ class Sample:
     labels: Mapping[str, str] | None = None
     points: Floats | None = None
     embedding: Floats | None = None
+    score: float | None = None
+    aligned: tuple[str, int] | None = None
+    fault: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,6 +101,15 @@ class Faces:
             ],
             np.int64,
         )
+
+    def column(self, label: str) -> list[str]:
+        """Return a label of each face, '' where unknown. Raises InputError when no face of any source has it."""
+        found = self.labels.get(label, [])
+        if not any(found):
+            sources = ", ".join(dict.fromkeys(self.sources))
+            have = ", ".join(name for name, values in self.labels.items() if any(values)) or "no labels"
+            raise InputError(f"no face of {sources} has the label {label!r}", hint=f"the data has {have}")
+        return found
 
 
 def split_of(key: str) -> Split:
@@ -139,45 +154,70 @@ def align(image: Bytes, points: Floats, goal: Floats, size: int) -> tuple[Bytes,
     return np.asarray(crop, dtype=np.uint8), (points @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
 
 
+def fitted(sample: Sample, image: Bytes, name: str, size: int) -> tuple[Bytes, Floats]:
+    """Return the crop, (S, S, 3), of a sample's decoded picture, and its points in it. One that is such a crop already
+    is returned as it is. Raises InputError when an aligned picture does not show all that the template does.
+    """
+    assert sample.points is not None
+    if sample.aligned == (name, size):
+        if image.shape != (size, size, 3):
+            raise InputError(f"{sample.name} must be {size} px square, got {image.shape[1]}x{image.shape[0]}")
+        return image, sample.points
+    goal = template(name, size)
+    if sample.aligned is not None:
+        have, side = sample.aligned
+        matrix = similarity(goal, template(have, side))
+        corners = np.array([[-0.5, -0.5], [size - 0.5, size - 0.5]]) @ matrix[:, :2].T + matrix[:, 2]
+        # Two pixels of a repeated border do no harm; a missing chin does.
+        if corners.min() < -2.5 or corners.max() > side + 1.5:
+            raise InputError(
+                f"{sample.name} is a crop aligned as {have!r}, which does not show all of {name!r}",
+                hint=f"pack the original pictures again: incog train pack --template {name}",
+            )
+    return align(image, sample.points, goal, size)
+
+
+def workers() -> int:
+    """Return how many threads decode pictures: one for each core that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def gather(
     samples: Iterable[tuple[str, Sample]], *, name: str, size: int, cache: Path | None = None
 ) -> Faces:
     """Decode and align (source, sample) pairs. cache: folder that keeps the pixels, memory-mapped, for a resumed run.
 
-    Samples without points are left out. Raises InputError for a picture that cannot be read, or when nothing is left.
+    Samples without points are left out, but not whole sources. Raises InputError for those, for a sample with a fault,
+    for a picture that cannot be read, for embeddings of several lengths, or when nothing is left.
     """
-    known = [(source, sample) for source, sample in samples if sample.points is not None]
-    if not known:
-        raise InputError("no face with known points is in the data", hint="pack it first: incog train pack")
+    known = _usable(samples)
     goal = template(name, size)
     shape = (len(known), size, size, 3)
     points = np.empty((len(known), 5, 2), np.float32)
     pixels, complete = _storage(cache, shape, [f"{source}/{sample.name}" for source, sample in known], name)
 
-    def one(row: int) -> None:
-        source, sample = known[row]
-        assert sample.points is not None
-        if complete:
-            points[row] = sample.points @ (m := similarity(sample.points, goal))[:, :2].T + m[:, 2]
-            return
-        image = decode(sample.read(), f"{source}/{sample.name}")
-        pixels[row], points[row] = align(image, sample.points, goal, size)
+    def some(rows: range) -> None:
+        for row in rows:
+            source, sample = known[row]
+            assert sample.points is not None
+            if not complete:
+                image = decode(sample.read(), f"{source}/{sample.name}")
+                pixels[row], points[row] = fitted(sample, image, name, size)
+            elif sample.aligned == (name, size):
+                points[row] = sample.points
+            else:
+                points[row] = sample.points @ (m := similarity(sample.points, goal))[:, :2].T + m[:, 2]
 
-    with ThreadPoolExecutor(2) as pool:
-        for _ in pool.map(one, range(len(known))):
+    with ThreadPoolExecutor(workers()) as pool:
+        for _ in pool.map(
+            some, (range(len(known))[start : start + 64] for start in range(0, len(known), 64))
+        ):
             pass
     if cache is not None and not complete:
         (cache / "pixels.json").write_text(
             _fingerprint(shape, [f"{s}/{x.name}" for s, x in known], name), "utf-8"
         )
     names = sorted({key for _, sample in known for key in sample.labels or ()})
-    widths = {len(sample.embedding) for _, sample in known if sample.embedding is not None}
-    embeddings: Array | None = None
-    if widths:
-        embeddings = np.full((len(known), max(widths)), np.nan, np.float16)
-        for row, (_, sample) in enumerate(known):
-            if sample.embedding is not None:
-                embeddings[row] = sample.embedding
     return Faces(
         pixels=pixels,
         names=[sample.name for _, sample in known],
@@ -185,8 +225,49 @@ def gather(
         identities=[sample.identity for _, sample in known],
         points=points,
         labels={key: [(sample.labels or {}).get(key, "") for _, sample in known] for key in names},
-        embeddings=embeddings,
+        embeddings=_embeddings(known),
     )
+
+
+def _usable(samples: Iterable[tuple[str, Sample]]) -> list[tuple[str, Sample]]:
+    """Return the samples with points. Raises InputError for a fault, or a source that has none with points."""
+    known: list[tuple[str, Sample]] = []
+    seen: dict[str, int] = {}
+    for source, sample in samples:
+        if sample.fault:
+            raise InputError(f"{source}/{sample.name}: {sample.fault}")
+        seen.setdefault(source, 0)
+        if sample.points is not None:
+            seen[source] += 1
+            known.append((source, sample))
+    for source in [source for source, count in seen.items() if not count]:
+        raise InputError(
+            f"no face of {source} has known points",
+            hint=f"pack it first: incog train pack --data {source}=PATH --out {source}.pack",
+        )
+    if not known:
+        raise InputError("the data holds no faces")
+    return known
+
+
+def _embeddings(known: Sequence[tuple[str, Sample]]) -> Array | None:
+    widths: dict[int, str] = {}
+    for source, sample in known:
+        if sample.embedding is not None:
+            widths.setdefault(len(sample.embedding), source)
+    if not widths:
+        return None
+    if len(widths) > 1:
+        (one, first), (other, second) = list(widths.items())[:2]
+        raise InputError(
+            f"the teacher's embeddings of {first} have {one} values and those of {second} {other}: two teachers",
+            hint="pack all of them with one: incog train pack --teacher NAME=FILE.onnx",
+        )
+    result = np.full((len(known), *widths), np.nan, np.float16)
+    for row, (_, sample) in enumerate(known):
+        if sample.embedding is not None:
+            result[row] = sample.embedding
+    return result
 
 
 def _fingerprint(shape: tuple[int, ...], names: list[str], template_name: str) -> str:
