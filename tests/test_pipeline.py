@@ -274,7 +274,7 @@ def test_a_plan_holds_no_path_no_key_and_no_pixel(photo: Path, plan: Plan) -> No
     assert photo.name not in text
     assert photo.parent.name not in text
     assert set(json.loads(text)) == {
-        "version", "program", "file_id", "source", "detector", "threshold", "spans", "scanned", "tracks"
+        "version", "program", "file_id", "source", "selection", "detector", "threshold", "spans", "scanned", "tracks"
     }  # fmt: skip
     assert len(text) < 1500
 

@@ -16,7 +16,8 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from incog.errors import IncogError, OutputError, UsageError
+from incog import people
+from incog.errors import IncogError, ModelError, OutputError, UsageError
 from incog.keys import FILE_ID_BYTES, Secret, derive
 from incog.media.base import Source
 from incog.media.walk import printable
@@ -47,9 +48,21 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
+class Selection:
+    """Who stays visible, or is hidden alone, by photos. Each process enrols them itself: no embedding is passed on.
+
+    photos: a photo, or a folder of photos, per person.
+    """
+
+    mode: people.Mode
+    photos: tuple[Path, ...]
+    risk: float = people.RISK
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
-    """What all files have in common; plain data, so that it can travel to another process. claimed: the places of all
-    inputs and of all outputs, as their sources' names have them."""
+    """What all files have in common; plain data, so that it can travel to another process. selection: who stays visible
+    or is hidden alone. claimed: the places of all inputs and of all outputs, as their sources' names have them."""
 
     method: str
     parameters: dict[str, str]
@@ -60,6 +73,7 @@ class Settings:
     threads: int
     seeded: bool
     spans: list[tuple[float, float]] = field(default_factory=list)
+    selection: Selection | None = None
     claimed: frozenset[Path] = frozenset()
     options: Options = field(default_factory=Options)
 
@@ -176,6 +190,22 @@ def _perception(detector: str, threshold: float, device: str, threads: int) -> P
     return Perception(detector=detector, threshold=threshold, device=device, threads=threads)
 
 
+@lru_cache(maxsize=1)
+def enrolled(selection: Selection, perception: Perception) -> people.Choice:
+    """Return the people of a selection. Raises UsageError or InputError for a photo that does not serve, ModelError
+    when this version cannot compare faces."""
+    recogniser = perception.recogniser
+    if recogniser is None:
+        raise ModelError("this version of incog brings no network that compares faces")
+    found = [people.enrol(path, perception.searcher, recogniser) for path in selection.photos]
+    return people.choice_of(selection.mode, found, selection.risk, recogniser.calibration)
+
+
+def perception_of(settings: Settings) -> Perception:
+    """Return the networks that the settings name, loaded once per process."""
+    return _perception(settings.detector, settings.threshold, settings.device, settings.threads)
+
+
 def work(job: Job, settings: Settings, progress: Progress = silent) -> Outcome:
     """Hide the faces of one file; whatever goes wrong becomes a failed outcome, and no file."""
     written: list[Path] = []
@@ -185,7 +215,7 @@ def work(job: Job, settings: Settings, progress: Progress = silent) -> Outcome:
         return written[-1]
 
     def action() -> FileReport:
-        perception = _perception(settings.detector, settings.threshold, settings.device, settings.threads)
+        perception = perception_of(settings)
         file_id = (
             derive(settings.secret, "file id", job.number).secret[:FILE_ID_BYTES] if settings.seeded else None
         )
@@ -196,12 +226,16 @@ def work(job: Job, settings: Settings, progress: Progress = silent) -> Outcome:
             settings.secret,
             perception,
             spans=settings.spans,
+            choice=enrolled(settings.selection, perception) if settings.selection else None,
             options=settings.options,
             file_id=file_id,
             progress=progress,
         )
 
-    return attempt(job, action, written)
+    outcome = attempt(job, action, written)
+    if settings.selection and outcome.report.error:
+        outcome.report.error = nameless(outcome.report.error, settings.selection.photos)
+    return outcome
 
 
 def attempt(job: Job, action: Callable[[], FileReport], written: Sequence[Path] = ()) -> Outcome:

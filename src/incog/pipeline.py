@@ -11,19 +11,20 @@ from fractions import Fraction
 from itertools import chain, repeat
 from pathlib import Path
 
-from incog import compose, geometry, track
-from incog.errors import ExposedError, InputError, PlanError
+from incog import compose, geometry, people, track
+from incog.errors import ExposedError, InputError, ModelError, PlanError
 from incog.keys import FILE_ID_BYTES, Secret, track_key
 from incog.media import open_source
 from incog.media.base import OutputOptions, Source
 from incog.media.files import pending
 from incog.methods import DEFAULT, METHODS
-from incog.methods.base import Method
+from incog.methods.base import Claim, Method
 from incog.perceive.detector import Hog, make_detector
+from incog.perceive.recogniser import make_recogniser
 from incog.perceive.search import Searcher
 from incog.plan import Plan, PlanTrack, SourceRecord, Times, digest, tracks_of, unrolled, within
 from incog.report import ClaimReport, FileReport, Rescan
-from incog.rescan import Findings, Rescanner
+from incog.rescan import COMPARED_SECONDS, Comparison, Findings, Rescanner
 from incog.types import Face, Floats, Frame, Origin, Track
 
 Progress = Callable[[str, int, int | None], None]
@@ -44,7 +45,7 @@ def silent(stage: str, done: int, total: int | None) -> None:
 
 
 class Perception:
-    """The detectors, loaded once per process. Raises ModelError when one is missing, UsageError for a bad name."""
+    """The networks, loaded once per process. Raises ModelError when one is missing, UsageError for a bad name."""
 
     def __init__(
         self, *, detector: str = "centerface", threshold: float = 0.3, device: str = "cpu", threads: int = 0
@@ -54,13 +55,16 @@ class Perception:
         first = make_detector(detector, device=device, threads=threads)
         self.searcher = Searcher(first, threshold=threshold, low=self.settings.low)
         self.rescanner = Rescanner(first, Hog(), self.searcher, threshold=threshold)
+        self.recogniser = make_recogniser(self.searcher.look, device=device, threads=threads)
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to render. mask_scale: size of the mask relative to the detector's box. See OutputOptions for the file."""
+    """How to render. mask_scale: size of the mask relative to the detector's box. compare: whether hidden faces are
+    compared with the original, and filled where they are still recognised. See OutputOptions for the file."""
 
     mask_scale: float = geometry.MASK_SCALE
+    compare: bool = True
     output: OutputOptions = field(default_factory=OutputOptions)
     overwrite: bool = False
 
@@ -70,10 +74,12 @@ def plan(
     perception: Perception,
     *,
     spans: list[tuple[float, float]] | None = None,
+    choice: people.Choice | None = None,
     file_id: bytes | None = None,
     progress: Progress = silent,
 ) -> Plan:
-    """Look at every frame and return where the faces are. file_id: 16 bytes, random by default."""
+    """Look at every frame and return where the faces are. choice: who stays visible, or is hidden alone; the frames
+    are then read once more. file_id: 16 bytes, random by default."""
     file_id = file_id or secrets.token_bytes(FILE_ID_BYTES)
     before = digest(source.path, file_id)
     times = Times()
@@ -92,6 +98,16 @@ def plan(
         timeline = tracker.run(frames)
     if timeline.frames == 0:
         raise InputError("the file holds no picture")
+    tracks, selection = [PlanTrack.of(item) for item in timeline.tracks], None
+    if choice is not None and timeline.tracks:
+        decision = _decided(source, timeline.tracks, choice, perception, progress)
+        tracks = [
+            item.model_copy(
+                update={"hide": item.id not in decision.visible, "show": decision.shown.get(item.id)}
+            )
+            for item in tracks
+        ]
+        selection = decision.record
     if digest(source.path, file_id) != before:
         raise InputError("the file changed while it was read")
     return Plan(
@@ -108,7 +124,25 @@ def plan(
         threshold=perception.threshold,
         spans=spans or [],
         scanned=timeline.scanned,
-        tracks=[PlanTrack.of(item) for item in timeline.tracks],
+        selection=selection,
+        tracks=tracks,
+    )
+
+
+def _decided(
+    source: Source,
+    tracks: list[Track],
+    choice: people.Choice,
+    perception: Perception,
+    progress: Progress,
+) -> people.Decision:
+    if perception.recogniser is None:
+        raise ModelError("this version of incog brings no network that compares faces")
+    sights = people.look(
+        _watched(source, "recognising", progress), tracks, choice, perception.recogniser, rate=source.rate
+    )
+    return people.decide(
+        sights, tracks, choice, perception.recogniser.calibration, photo=source.kind == "photo"
     )
 
 
@@ -132,19 +166,28 @@ def render(
     began = time.monotonic()
     if digest(source.path, plan.scope) != plan.source.digest:
         raise PlanError("this plan was made from another file, or the file has changed since")
-    covered, exposed = 0, set[int]()
+    covered, recognised, exposed = 0, set[int](), set[int]()
+    comparison = (
+        Comparison(perception.recogniser) if options.compare and perception.recogniser is not None else None
+    )
     with pending(target, overwrite=options.overwrite, parents=True, inputs=[source.path]) as file:
         for round_number in range(1, ROUNDS + 1):
-            done = _render(source, plan, file.path, method, secret, options, progress)
-            findings = _rescan(file.path, plan, perception, options, round_number, exposed, progress)
-            if not findings.exposed:
+            if comparison is not None:
+                _choose(comparison, source, plan)
+            done = _render(source, plan, file.path, method, secret, options, recognised, comparison, progress)
+            seen = _Seen(method, done.fallback, comparison)
+            findings = _rescan(file.path, plan, perception, options, round_number, exposed, seen, progress)
+            recognised |= findings.recognised
+            if not findings.exposed and not findings.recognised:
                 break
             covered += len(findings.exposed)
             exposed |= {index for index, _ in findings.exposed}
-            plan = _extended(source, plan, findings, perception, progress)
+            if findings.exposed:
+                plan = _extended(source, plan, findings, perception, progress)
         else:
             raise ExposedError(
-                f"{len(findings.exposed)} face(s) could still be seen after {ROUNDS} rounds of covering"
+                f"{len(findings.exposed) + len(findings.recognised)} face(s) could still be seen "
+                f"after {ROUNDS} rounds of covering"
             )
         file.publish()
     return FileReport(
@@ -159,22 +202,29 @@ def render(
         seconds=round(time.monotonic() - began, 3),
         rescan=Rescan(
             covered=covered,
+            recognised=len(recognised),
+            compared=findings.compared,
             on_purpose=findings.on_purpose,
             frames=findings.frames,
             rounds=round_number,
             detectors=perception.rescanner.detectors,
         ),
         claims=[
-            ClaimReport(
-                statement=claim.statement,
-                holds=claim.holds,
-                scope=claim.scope,
-                conditions=list(claim.conditions),
-                value=claim.value,
-            )
-            for claim in (method.claims(frames=done.frames) if done.faces else ())
+            *(_told(claim) for claim in (method.claims(frames=done.frames) if done.faces else ())),
+            *(_told(claim) for claim in (people.claims(plan.selection) if plan.selection else ())),
         ],
+        selection=people.summary(plan.selection) if plan.selection else [],
         decisions=done.decisions,
+    )
+
+
+def _told(claim: Claim) -> ClaimReport:
+    return ClaimReport(
+        statement=claim.statement,
+        holds=claim.holds,
+        scope=claim.scope,
+        conditions=list(claim.conditions),
+        value=claim.value,
     )
 
 
@@ -186,11 +236,13 @@ def hide(
     perception: Perception,
     *,
     spans: list[tuple[float, float]] | None = None,
+    choice: people.Choice | None = None,
     options: Options | None = None,
     file_id: bytes | None = None,
     progress: Progress = silent,
 ) -> FileReport:
-    """Plan and render one file. target: where to, or a function that says so once the content is known.
+    """Plan and render one file. target: where to, or a function that says so once the content is known. choice: who
+    stays visible, or is hidden alone; everybody is hidden by default.
 
     Raises what ``plan`` and ``render`` raise; in every such case there is no new file.
     """
@@ -200,7 +252,7 @@ def hide(
     goal = target(source) if callable(target) else target
     # Refuse a place that cannot be written before the long work, not after it.
     with pending(goal, overwrite=options.overwrite, parents=True, inputs=[path]):
-        made = plan(source, perception, spans=spans, file_id=file_id, progress=progress)
+        made = plan(source, perception, spans=spans, choice=choice, file_id=file_id, progress=progress)
     report = render(source, made, goal, method, secret, perception, options=options, progress=progress)
     report.seconds = round(time.monotonic() - began, 3)
     return report
@@ -225,6 +277,47 @@ class _Done:
     decisions: list[str]
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What the rescan compares hidden faces by. fallback: tracks that were filled."""
+
+    method: Method
+    fallback: set[int]
+    comparison: Comparison | None
+
+    def check(self, frame: Frame, findings: Findings) -> None:
+        if self.comparison is not None:
+            self.comparison.check(
+                frame, findings, lambda number: number in self.fallback or not self.method.weak
+            )
+
+
+class _Sides:
+    """The faces of a plan in a frame: those to hide, and those that stay visible."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._lookup = track.by_frame(tracks_of(plan.tracks))
+        self._plans = {item.id: item for item in plan.tracks}
+
+    def hidden(self, index: int) -> list[tuple[Track, Face]]:
+        return [pair for pair in self._lookup(index) if not self._plans[pair[0].id].visible(index)]
+
+    def visible(self, index: int) -> list[tuple[Track, Face]]:
+        return [pair for pair in self._lookup(index) if self._plans[pair[0].id].visible(index)]
+
+
+def _choose(comparison: Comparison, source: Source, plan: Plan) -> None:
+    """Have the comparison choose its frames among those in which tracks are hidden."""
+    plans = {item.id: item for item in plan.tracks}
+    acted = [within(time, plan.spans) for time in unrolled(plan.source.times)] if plan.spans else None
+
+    def hidden(number: int, index: int) -> bool:
+        return not plans[number].visible(index) and (acted is None or acted[index])
+
+    window = max(1, round(COMPARED_SECONDS * source.rate)) if source.kind == "video" else 1
+    comparison.plan(tracks_of(plan.tracks), hidden, window=window)
+
+
 def _watched(source: Source, stage: str, progress: Progress, times: Times | None = None) -> Iterator[Frame]:
     for frame in source.frames():
         if times is not None:
@@ -240,16 +333,19 @@ def _render(
     method: Method,
     secret: Secret,
     options: Options,
+    recognised: set[int],
+    comparison: Comparison | None,
     progress: Progress,
 ) -> _Done:
-    """Write the file once; once more where a track turned out to be unfit for the method."""
+    """Write the file once; once more where a track turned out to be unfit for the method. recognised: tracks that are
+    known to be."""
     safest = METHODS[DEFAULT]()
-    fallback: set[int] = set()
+    fallback = set(recognised)
     while True:
         # Emptied, not removed: a file made anew would be readable by others before it was looked at again.
         os.truncate(path, 0)
         faces, touched, unfit, acted = 0, 0, set[int](), set[int]()
-        lookup = track.by_frame(item for item in tracks_of(plan.tracks) if item.hide)
+        sides = _Sides(plan)
         times = Times()
         with source.sink(path, options.output) as sink:
             for frame in _watched(source, "hiding", progress, times):
@@ -260,11 +356,13 @@ def _render(
                         safest if item.id in fallback else method,
                         track_key(secret, plan.scope, item.id),
                     )
-                    for item, face in (lookup(frame.index) if within(frame.time, plan.spans) else ())
+                    for item, face in (sides.hidden(frame.index) if within(frame.time, plan.spans) else ())
                 ]
                 faces += len(jobs)
                 touched += bool(jobs)
                 acted.update(job.track.id for job in jobs)
+                if comparison is not None:
+                    comparison.remember(frame, ((job.track.id, job.face) for job in jobs))
                 if jobs:
                     frame, failed = compose.hide(
                         frame, jobs, mask_scale=options.mask_scale, safest=safest.name
@@ -287,13 +385,13 @@ def _rescan(
     options: Options,
     round_number: int,
     again: set[int],
+    seen: _Seen,
     progress: Progress,
 ) -> Findings:
     """Look at the written file: at frames between the plan's own keyframes, at other ones in each round, and at those
-    in which an earlier round found something (``again``)."""
+    in which an earlier round found something (``again``). Hidden faces are compared with what they were."""
     output = open_source(path)
-    hidden = track.by_frame(item for item in tracks_of(plan.tracks) if item.hide)
-    left = track.by_frame(item for item in tracks_of(plan.tracks) if not item.hide)
+    sides, compared = _Sides(plan), Findings()
     acted: dict[int, bool] = {}
 
     def frames() -> Iterator[Frame]:
@@ -304,6 +402,7 @@ def _rescan(
         for frame, moment in timed:
             acted[frame.index] = within(moment, plan.spans)
             count += 1
+            seen.check(frame, compared)
             yield frame
             acted.pop(frame.index, None)
         if count != plan.source.frames:
@@ -312,11 +411,11 @@ def _rescan(
     def masks(frame: Frame) -> list[Floats]:
         if not acted[frame.index]:
             return []
-        return [geometry.hull(face, options.mask_scale) for _, face in hidden(frame.index)]
+        return [geometry.hull(face, options.mask_scale) for _, face in sides.hidden(frame.index)]
 
     def visible(frame: Frame) -> list[Face]:
         if acted[frame.index]:
-            return [face for _, face in left(frame.index)]
+            return [face for _, face in sides.visible(frame.index)]
         everywhere = Face(box=(0, 0, frame.width, frame.height))
         return [everywhere]
 
@@ -325,13 +424,16 @@ def _rescan(
     scanned = plan.scanned
     offset = ((scanned[1] - scanned[0]) // 2 if len(scanned) > 1 else 0) + round_number - 1
     last = plan.source.frames - 1
-    return perception.rescanner.look(
+    findings = perception.rescanner.look(
         frames(),
         masks=masks,
         visible=visible,
         photo=output.kind == "photo",
         wanted=lambda index: index % step == offset % step or index == last or index in again,
     )
+    findings.exposed += compared.exposed
+    findings.recognised, findings.compared = compared.recognised, compared.compared
+    return findings
 
 
 def _extended(

@@ -45,7 +45,8 @@ class SourceRecord(_Model):
 
 class PlanTrack(_Model):
     """One face over consecutive frames. ``boxes`` alone is enough for a track made by hand; the other lists, when
-    given, have one entry per box. To have a face left visible, set ``hide`` to false."""
+    given, have one entry per box. To have a face left visible, set ``hide`` to false. show: frames of the source, from
+    the first to before the last of each pair, in which the face stays visible although ``hide`` is true."""
 
     id: int = Field(gt=0)
     start: int = Field(ge=0)
@@ -55,6 +56,7 @@ class PlanTrack(_Model):
     origins: str | None = Field(default=None, pattern=f"^[{_LETTERS}]*$")
     grow: list[Annotated[float, Field(ge=0, le=4)]] | None = None
     hide: bool = True
+    show: list[tuple[int, int]] | None = None
 
     @model_validator(mode="after")
     def _lengths_agree(self) -> Self:
@@ -62,6 +64,9 @@ class PlanTrack(_Model):
             value = getattr(self, name)
             if value is not None and len(value) != len(self.boxes):
                 raise ValueError(f"{name} must have one entry per box, {len(self.boxes)}, got {len(value)}")
+        for first, stop in self.show or ():
+            if not 0 <= first < stop:
+                raise ValueError(f"show must hold pairs first < stop of frames from 0, got {first, stop}")
         for five in self.points or ():
             if five is not None and len(five) != 5:
                 raise ValueError(f"points must be five per box, got {len(five)}")
@@ -91,6 +96,14 @@ class PlanTrack(_Model):
             hide=track.hide,
         )
 
+    def visible(self, index: int) -> bool:
+        """Whether the face stays visible in a frame."""
+        if not self.hide:
+            return True
+        shown = self.show or ()
+        # Pairs made here are in order; those of an edited plan need not be.
+        return any(first <= index < stop for first, stop in shown)
+
     def track(self) -> Track:
         """Return the track with arrays; what the plan leaves out is taken as certain and added by hand."""
         count = len(self.boxes)
@@ -112,8 +125,34 @@ class PlanTrack(_Model):
         )
 
 
+class SelectionRecord(_Model):
+    """How it was decided whom to leave visible; figures, no embedding.
+
+    mode: ``keep`` leaves the people that were named visible, ``only`` hides them alone. people: how many were named.
+    comparisons: tracks that could be looked at, times people. risk: the most that the chance of leaving a wrong face
+    visible anywhere in the file may be; for ``only``, the chance of missing a face, at most. level: similarity that was
+    asked for, of a track. frame_level: of each frame that is left visible. group: the people among whom strangers are
+    most alike, by whom the levels go. visible: tracks left visible, wholly or in part. frames: appearances left
+    visible, summed over tracks. runs: stretches of frames that they make. undecided: tracks hidden because they were
+    never seen clearly enough to tell.
+    """
+
+    mode: Literal["keep", "only"]
+    people: int = Field(ge=1)
+    comparisons: int = Field(ge=0)
+    risk: float = Field(ge=0, le=1)
+    level: float | None
+    frame_level: float | None = None
+    group: str
+    visible: int = Field(ge=0)
+    frames: int = Field(ge=0)
+    runs: int = Field(ge=0)
+    undecided: int = Field(ge=0)
+
+
 class Plan(_Model):
-    """Version 1 of the plan. spans: seconds (start, stop) in which faces are hidden; empty means always."""
+    """Version 1 of the plan. spans: seconds (start, stop) in which faces are hidden; empty means always. selection: how
+    people were told apart, when some were to stay visible."""
 
     version: Literal[1] = 1
     program: str = f"incog {__version__}"
@@ -123,6 +162,7 @@ class Plan(_Model):
     threshold: float = Field(gt=0, lt=1)
     spans: list[tuple[Seconds, Seconds]] = []
     scanned: list[int] = []
+    selection: SelectionRecord | None = None
     tracks: list[PlanTrack] = []
 
     @model_validator(mode="after")

@@ -29,12 +29,16 @@ class Rescan(_Model):
     """What the second look at the finished output found.
 
     exposed: faces outside every mask that are left: 0, or the file was not written. covered: faces that the rescan
-    found and that were then covered. on_purpose: faces left visible because of ``--spans`` or an edited plan. frames:
+    found and that were then covered. recognised: tracks whose hidden faces still matched the original, and that were
+    then filled. compared: hidden faces compared with the original in the last round; those under 24 pixels say too
+    little. on_purpose: faces left visible because of ``--keep``, ``--only``, ``--spans`` or an edited plan. frames:
     frames looked at in the last round; rounds: how often the output was looked at. detectors: which looked.
     """
 
     exposed: int = 0
     covered: int = 0
+    recognised: int = 0
+    compared: int = 0
     on_purpose: int = 0
     frames: int = 0
     rounds: int = 0
@@ -43,9 +47,9 @@ class Rescan(_Model):
 
 class FileReport(_Model):
     """One input. name: a running number, or the path when names were asked for. faces: face appearances hidden, summed
-    over frames. tracks: distinct faces as far as tracking could tell. fallback: tracks that the
-    method could not hide, or left almost as they were, which were filled instead. decisions: what happened to
-    everything besides the pixels."""
+    over frames. tracks: distinct faces as far as tracking could tell. fallback: tracks that the method could not hide,
+    or left almost as they were, or recognisable: they were filled instead. selection: who stayed visible because of
+    ``--keep`` or ``--only``, in figures. decisions: what happened to everything besides the pixels."""
 
     name: str
     status: Status
@@ -58,6 +62,7 @@ class FileReport(_Model):
     seconds: float = 0.0
     rescan: Rescan = Field(default_factory=Rescan)
     claims: list[ClaimReport] = []
+    selection: list[str] = []
     decisions: list[str] = []
     error: str | None = None
 

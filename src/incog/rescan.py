@@ -1,6 +1,7 @@
 """The second look: is there a face in the finished output that no mask covers?
 
-It looks at other scales than the plan did and with a second detector that shares nothing with the first.
+It looks at other scales than the plan did and with a second detector that shares nothing with the first. And it
+compares hidden faces with what they were: one that is still recognised is no hidden face.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ import numpy as np
 
 from incog import colour, geometry
 from incog.perceive.detector import Detector, merge, scales_for
+from incog.perceive.recogniser import Recogniser
 from incog.perceive.search import SURE, Searcher, photo_scale, video_scale
-from incog.types import Bytes, Depth, Face, Floats, Frame
+from incog.types import Bytes, Depth, Face, Floats, Frame, Track
 
 COVERED = 0.75
 """Share of a found face's inner hull that masks must cover for the face to count as hidden."""
@@ -31,14 +33,31 @@ _SECOND_DOUBTFUL = 0.56
 """Score of the second detector that counts when the first, looking closely, sees something there too."""
 
 
+COMPARED_LEAST = 24.0
+"""Longer side in pixels of a face below which there is too little of it to be compared."""
+
+COMPARED_SECONDS = 4.0
+"""Time in which each hidden track of a video is compared once, where it shows most."""
+
+MATCH = 1e-3
+"""Rate of false matches at which a hidden face counts as recognised, in the group where strangers are least alike: the
+lowest such level, so it errs towards hiding more."""
+
+MATCH_COVERED = 1e-5
+"""The same for methods that let nothing of a face through: there a match is chance, unless the mask missed the face."""
+
+
 @dataclass(slots=True)
 class Findings:
-    """exposed: (frame index, face) that no mask covers. on_purpose: how many faces were seen where the user wanted
-    them visible. frames: how many frames were looked at."""
+    """exposed: (frame index, face) that no mask covers. recognised: tracks whose faces are hidden but still match what
+    they were. on_purpose: how many faces were seen where the user wanted them visible. frames: how many frames were
+    looked at. compared: how many hidden faces were compared."""
 
     exposed: list[tuple[int, Face]] = field(default_factory=list)
+    recognised: set[int] = field(default_factory=set)
     on_purpose: int = 0
     frames: int = 0
+    compared: int = 0
 
 
 def covered_share(face: Face, outlines: Sequence[Floats], width: int, height: int) -> float:
@@ -119,3 +138,71 @@ class Rescanner:
         if again is None:
             return False
         return face.points is None or (again.score + face.score) / 2 >= self._threshold + 0.05
+
+
+class Comparison:
+    """Hidden faces before and after, at a sample of each track's frames. What they were is held as embeddings, in
+    memory, until this object goes."""
+
+    def __init__(self, recogniser: Recogniser) -> None:
+        self._recogniser = recogniser
+        calibration = recogniser.calibration
+        self._level, self._level_covered = calibration.sensitive(MATCH), calibration.sensitive(MATCH_COVERED)
+        self._due: dict[int, set[int]] = {}
+        self._known: dict[tuple[int, int], tuple[Face, Floats] | None] = {}
+
+    def plan(self, tracks: Iterable[Track], hidden: Callable[[int, int], bool], *, window: int) -> None:
+        """Choose the frames to compare each track in: in every ``window`` frames the one where it shows most.
+
+        hidden: whether the track with an id is hidden in a frame.
+        """
+        self._due = {}
+        for item in tracks:
+            for index in samples(item, lambda index, item=item: hidden(item.id, index), window=window):  # type: ignore[misc]
+                self._due.setdefault(index, set()).add(item.id)
+
+    def remember(self, frame: Frame, faces: Iterable[tuple[int, Face]]) -> None:
+        """Take in what the faces of a source frame look like. faces: with the ids of their tracks."""
+        due = self._due.get(frame.index, ())
+        for number, face in faces:
+            if number in due and (number, frame.index) not in self._known:
+                sight = self._recogniser.sight(frame, face)
+                # What nobody could be told by, such as the back of a head, is not told by its fill either.
+                known = (sight.face, sight.vector) if sight is not None and sight.telling else None
+                self._known[number, frame.index] = known
+
+    def check(self, frame: Frame, findings: Findings, covered: Callable[[int], bool]) -> None:
+        """Compare the faces of an output frame with what they were, and add to the findings.
+
+        covered: whether the method of a track lets nothing of a face through.
+        """
+        for number in sorted(self._due.get(frame.index, ())):
+            known = self._known.get((number, frame.index))
+            vector = None if known is None else self._recogniser.vector(frame, known[0])
+            if known is None or vector is None:
+                continue
+            findings.compared += 1
+            similarity = float(vector @ known[1])
+            if covered(number):
+                if similarity >= self._level_covered:
+                    findings.exposed.append((frame.index, known[0]))
+            elif similarity >= self._level:
+                findings.recognised.add(number)
+
+
+def samples(item: Track, hidden: Callable[[int], bool], *, window: int) -> list[int]:
+    """Return the frames in which to compare a track: per ``window`` frames the one with the best view, if any is
+    large enough; one whose points are known goes first."""
+    size = np.maximum(item.boxes[:, 2] - item.boxes[:, 0], item.boxes[:, 3] - item.boxes[:, 1])
+    known = ~np.isnan(item.points).any(axis=(1, 2))
+    value = known * 10.0 + item.scores * np.minimum(size, 112) / 112
+    chosen: list[int] = []
+    for start in range(0, len(size), window):
+        rows = [
+            row
+            for row in range(start, min(start + window, len(size)))
+            if size[row] >= COMPARED_LEAST and hidden(item.start + row)
+        ]
+        if rows:
+            chosen.append(item.start + max(rows, key=lambda row: float(value[row])))
+    return chosen

@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from incog import __version__, geometry, parallel
+from incog import __version__, geometry, parallel, people
 from incog.cli import train
 from incog.cli.options import (
     Codec,
@@ -24,10 +24,13 @@ from incog.cli.options import (
     Device,
     DeviceName,
     Inputs,
+    Keep,
     KeepGoing,
     KeepMetadata,
     MaskScale,
     MethodName,
+    NoCompare,
+    Only,
     Output,
     OutputFile,
     Overwrite,
@@ -35,6 +38,7 @@ from incog.cli.options import (
     Quiet,
     ReportFile,
     ReportNames,
+    Risk,
     SecretFile,
     Seed,
     Sets,
@@ -82,6 +86,10 @@ def hide(
     threshold: Threshold = 0.3,
     mask_scale: MaskScale = geometry.MASK_SCALE,
     spans: Spans = None,
+    keep: Keep = None,
+    only: Only = None,
+    risk: Risk = people.RISK,
+    no_compare: NoCompare = False,
     seed: Seed = None,
     secret_file: SecretFile = None,
     workers: Workers = 1,
@@ -114,12 +122,17 @@ def hide(
             threads=threads or max(1, _cores() // workers),
             seeded=seed is not None,
             spans=parse_spans(spans) if spans else [],
+            selection=_selection(keep, only, risk),
             options=Options(
                 mask_scale=_between("--mask-scale", mask_scale, 1, 3),
+                compare=not no_compare,
                 output=OutputOptions(codec=codec, quality=quality, keep_metadata=keep_metadata),
                 overwrite=overwrite,
             ),
         )
+        if settings.selection:
+            # Before anything is written: a photo that does not serve is a wrong option.
+            parallel.enrolled(settings.selection, parallel.perception_of(settings))
         jobs, left_alone, problems = _jobs(inputs, output, screen)
         parallel.check_targets(jobs)
         settings = replace(settings, claimed=parallel.claimed(jobs))
@@ -175,6 +188,9 @@ def plan(
     detector: DetectorName = "centerface",
     threshold: Threshold = 0.3,
     spans: Spans = None,
+    keep: Keep = None,
+    only: Only = None,
+    risk: Risk = people.RISK,
     threads: Threads = 0,
     device: DeviceName = Device.auto,
     overwrite: Overwrite = False,
@@ -185,18 +201,21 @@ def plan(
     screen = Screen(quiet=quiet, verbose=verbose)
     with _failing(screen, source):
         target = output or source.with_name(f"{source.stem}.plan.json")
+        selection = _selection(keep, only, risk)
         perception = Perception(
             detector=detector,
             threshold=_between("--threshold", threshold, 0.05, 0.95),
             device=best_device(device.value),
             threads=threads,
         )
+        choice = parallel.enrolled(selection, perception) if selection else None
         with pending(target, overwrite=overwrite, private=True, inputs=[source]) as file:
             with screen.bar(printable(Path(source.name))) as step:
                 made = look_at(
                     open_source(source),
                     perception,
                     spans=parse_spans(spans) if spans else [],
+                    choice=choice,
                     progress=step,
                 )
             made.save(file.path, overwrite=True)
@@ -205,6 +224,8 @@ def plan(
             f"{printable(source)} -> {printable(target)}: {len(made.tracks)} face(s) in {made.source.frames} frame(s). "
             "The plan says where people are: treat it like the file itself."
         )
+        for line in people.summary(made.selection) if made.selection else ():
+            screen.say(f"  {line}")
 
 
 @app.command()
@@ -218,6 +239,7 @@ def render(
     method: MethodName = DEFAULT,
     sets: Sets = None,
     mask_scale: MaskScale = geometry.MASK_SCALE,
+    no_compare: NoCompare = False,
     seed: Seed = None,
     secret_file: SecretFile = None,
     threads: Threads = 0,
@@ -245,6 +267,7 @@ def render(
             raise UsageError(f"the output must have the suffix {media.suffix}, got {target.suffix!r}")
         options = Options(
             mask_scale=_between("--mask-scale", mask_scale, 1, 3),
+            compare=not no_compare,
             output=OutputOptions(codec=codec, quality=quality, keep_metadata=keep_metadata),
             overwrite=overwrite,
         )
@@ -322,6 +345,17 @@ def _settings(texts: Sequence[str] | None) -> dict[str, str]:
             raise UsageError(f"--set must name a parameter once, got {name!r} twice")
         settings[name] = value
     return settings
+
+
+def _selection(
+    keep: Sequence[Path] | None, only: Sequence[Path] | None, risk: float
+) -> parallel.Selection | None:
+    if keep and only:
+        raise UsageError("--keep and --only must not be given together")
+    if not keep and not only:
+        return None
+    mode: people.Mode = "keep" if keep else "only"
+    return parallel.Selection(mode, tuple(keep or only or ()), _between("--risk", risk, 1e-6, 0.5))
 
 
 def _secret(seed: int | None, path: Path | None) -> tuple[Secret, str]:

@@ -52,6 +52,37 @@ Spans = Annotated[
         "--spans", metavar="START-STOP,...", help="Times to act on, such as 0:10-0:30,2:00-end; default all."
     ),
 ]
+Keep = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--keep",
+        metavar="PHOTO",
+        help="Leave this person visible where it is proved to be them; a folder holds several photos of one person. "
+        "Repeatable.",
+    ),
+]
+Only = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--only",
+        metavar="PHOTO",
+        help="Hide this person alone, and whoever cannot be told; a folder holds several photos of one person. "
+        "Repeatable.",
+    ),
+]
+Risk = Annotated[
+    float,
+    typer.Option(
+        "--risk", help="With --keep: the most that the chance of a wrong face left visible in a file may be."
+    ),
+]
+NoCompare = Annotated[
+    bool,
+    typer.Option(
+        "--no-compare",
+        help="Do not compare hidden faces with the original; else those still recognised are filled.",
+    ),
+]
 Seed = Annotated[
     int | None, typer.Option("--seed", help="For tests: repeatable randomness, which is not private.")
 ]

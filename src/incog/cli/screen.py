@@ -80,11 +80,13 @@ def tell(outcome: parallel.Outcome, screen: Screen) -> None:
         screen.say(f"{path} -> {target}: {report.tracks} face(s) hidden{covered}{rate}")
     if report.fallback:
         screen.say(
-            f"  {report.fallback} face(s) that {report.method} left almost as they were, filled instead"
+            f"  {report.fallback} face(s) that {report.method} left almost as they were or recognisable, filled instead"
         )
     for claim in report.claims:
         if screen.verbose or (claim.value is not None and report.method != DEFAULT):
             screen.say(f"  {'holds' if claim.holds else 'note'}: {claim.statement} ({claim.scope})")
+    for line in report.selection:
+        screen.say(f"  {line}")
     if report.rescan.on_purpose:
         screen.say(f"  {report.rescan.on_purpose} sighting(s) of faces left visible on purpose")
     if screen.verbose:

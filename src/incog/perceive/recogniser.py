@@ -28,14 +28,30 @@ SHARP = 0.07
 face's size, at which pairs of one person begin to be missed, lies below it."""
 
 
+SURE_FACE = 0.6
+"""Detector's score of a face that counts as seen whole."""
+
+BLANK = 1e-2
+"""Rate of false matches at whose level a face that matches its own heavy blur is nobody's: hair, the back of a head, a
+figure in a sign. Of sharp photos of faces fewer than one in a hundred are that similar."""
+
+_HEAVY = 14.0
+"""Of that blur, in pixels of the aligned crop: only light and colour are left."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Sight:
-    """One look at a face. face: with its five points. vector: (D,) float32 unit norm, in memory only. clear: whether it
-    is large, sharp and frontal enough for a no to mean something."""
+    """One look at a face. face: with its five points. vector: (D,) float32 unit norm, in memory only. telling: whether
+    it is sharp, frontal and whole enough to be somebody's."""
 
     face: Face
     vector: Floats
-    clear: bool
+    telling: bool
+
+    @property
+    def clear(self) -> bool:
+        """Whether it is also large enough for a no to mean something."""
+        return self.telling and self.face.size >= CLEAR_SIZE
 
 
 class Recogniser:
@@ -43,6 +59,7 @@ class Recogniser:
 
     def __init__(self, network: Embedder, measured: Calibration, look: Look) -> None:
         self._network, self.calibration, self._look = network, measured, look
+        self._blank = measured.sensitive(BLANK)
 
     @property
     def name(self) -> str:
@@ -57,15 +74,16 @@ class Recogniser:
         crop = crop_of(frame, found)
         if crop is None:
             return None
-        clear = found.size >= CLEAR_SIZE and misfit(found) <= TURNED and sharpness(crop) >= SHARP
-        return Sight(found, self._embed(crop), clear)
+        blur = np.asarray(cv2.GaussianBlur(crop, (0, 0), _HEAVY), np.uint8)
+        vector, plain = self.calibration.project(self._network(np.stack([crop, blur])))
+        whole = found.score >= SURE_FACE and misfit(found) <= TURNED and sharpness(crop) >= SHARP
+        return Sight(found, vector, whole and float(vector @ plain) < self._blank)
 
     def vector(self, frame: Frame, face: Face) -> Floats | None:
         """Return the (D,) vector of what is at a face's points, whatever it is; None without usable points."""
         crop = crop_of(frame, face)
-        return None if crop is None else self._embed(crop)
-
-    def _embed(self, crop: Bytes) -> Floats:
+        if crop is None:
+            return None
         row: Floats = self.calibration.project(self._network(crop[None]))[0]
         return row
 
