@@ -9,6 +9,9 @@ import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
+from incog.cli.failing import failing
+from incog.cli.pack import pack
+from incog.cli.screen import Screen
 from incog.errors import must_be
 
 
@@ -20,10 +23,15 @@ class _RecipeFirst(TyperGroup):
             args = ["run", *args]
         return super().parse_args(ctx, args)
 
+    def invoke(self, ctx: Any) -> Any:
+        with failing(Screen()):
+            return super().invoke(ctx)
+
 
 app = typer.Typer(
     cls=_RecipeFirst, no_args_is_help=True, help="Train incog's own networks (needs the extra [train])."
 )
+app.command("pack")(pack)
 _screen = Console(highlight=False, soft_wrap=True)
 
 Data = Annotated[
@@ -34,15 +42,22 @@ DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda."
 Threads = Annotated[int, typer.Option("--threads", min=0, help="CPU threads; 0: all.")]
 
 
-def sources(data: list[str] | None) -> dict[str, Path]:
-    """Return NAME=PATH options as paths by name. Raises UsageError for one that is malformed or not there."""
+def sources(data: list[str] | None, *, option: str = "--data") -> dict[str, Path]:
+    """Return NAME=PATH options as paths by name; PATH may begin with LAYOUT:, which stays.
+
+    Raises UsageError for one that is malformed, given twice or not there.
+    """
+    from incog.train.readers import located
+
     result: dict[str, Path] = {}
     for item in data or []:
         name, mark, path = item.partition("=")
         if not mark or not name or not path:
-            raise must_be("--data", "NAME=PATH", item)
-        if not Path(path).exists():
-            raise must_be(f"--data {name}", "a file or folder that exists", path)
+            raise must_be(option, "NAME=PATH", item)
+        if name in result:
+            raise must_be(option, "given once for each name", f"{name} twice")
+        if not located(Path(path))[1].exists():
+            raise must_be(f"{option} {name}", "a file or folder that exists", path)
         result[name] = Path(path)
     return result
 
@@ -99,7 +114,7 @@ def export_run(
         Path | None, typer.Option("--run", help="Folder of the run; runs/NAME by default.")
     ] = None,
     data: Data = None,
-    models: Annotated[Path, typer.Option("--models", help="Folder for NAME.onnx and its card.")] = Path("."),
+    models: Annotated[Path, typer.Option("--models", help="Folder for NAME.onnx and its card.")] = Path(),
     threads: Threads = 0,
 ) -> None:
     """Write a run's network as ONNX, compared with the run, and its card with the figures measured again."""

@@ -225,7 +225,7 @@ def gather(
         identities=[sample.identity for _, sample in known],
         points=points,
         labels={key: [(sample.labels or {}).get(key, "") for _, sample in known] for key in names},
-        embeddings=_embeddings(known),
+        embeddings=embeddings_of(known),
     )
 
 
@@ -250,7 +250,8 @@ def _usable(samples: Iterable[tuple[str, Sample]]) -> list[tuple[str, Sample]]:
     return known
 
 
-def _embeddings(known: Sequence[tuple[str, Sample]]) -> Array | None:
+def embeddings_of(known: Sequence[tuple[str, Sample]]) -> Array | None:
+    """Return (N, D) float16, NaN rows where unknown; None where none is known. Raises InputError for several D."""
     widths: dict[int, str] = {}
     for source, sample in known:
         if sample.embedding is not None:

@@ -15,26 +15,44 @@ from incog.types import Bytes, Floats
 _CHUNK = 64
 
 
-def embed(teacher: Path, pixels: Bytes) -> Floats:
-    """Return a recogniser's embeddings of the middle 112 px of faces, (N, D) float32 of unit norm.
+class Teacher:
+    """A recogniser that labels faces: an ONNX file that takes (B, 3, 112, 112) RGB, (x / 255 - 0.5) / 0.5."""
 
-    teacher: an ONNX file that takes (B, 3, 112, 112) RGB, (x / 255 - 0.5) / 0.5. pixels: (N, S, S, 3) uint8.
-    """
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    try:
-        session = onnxruntime.InferenceSession(str(teacher), options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        raise InputError(f"the teacher {teacher} cannot be loaded: {error}") from error
-    name = session.get_inputs()[0].name
-    edge = (pixels.shape[1] - 112) // 2
-    parts = []
-    for start in range(0, len(pixels), _CHUNK):
-        crop = pixels[start : start + _CHUNK, edge : edge + 112, edge : edge + 112]
-        values = crop.astype(np.float32).transpose(0, 3, 1, 2) / 127.5 - 1
-        found = session.run(None, {name: np.ascontiguousarray(values)})[0]
-        parts.append(found / np.linalg.norm(found, axis=1, keepdims=True))
-    return np.concatenate(parts).astype(np.float32) if parts else np.zeros((0, 0), np.float32)
+    def __init__(self, path: Path, *, threads: int = 1) -> None:
+        """Raises InputError when the file cannot be loaded. threads: of ONNX Runtime, 0 for one per core."""
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(path), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:
+            raise InputError(f"the teacher {path} cannot be loaded: {error}") from error
+        self._path, self._name = path, self._session.get_inputs()[0].name
+
+    def __call__(self, pixels: Bytes) -> Floats:
+        """Return the embeddings of the middle 112 px of faces, (N, D) float32 of unit norm.
+
+        pixels: (N, S, S, 3) uint8. Raises InputError when the network takes or gives something else.
+        """
+        edge = (pixels.shape[1] - 112) // 2
+        parts = []
+        for start in range(0, len(pixels), _CHUNK):
+            crop = pixels[start : start + _CHUNK, edge : edge + 112, edge : edge + 112]
+            values = crop.astype(np.float32).transpose(0, 3, 1, 2) / 127.5 - 1
+            try:
+                found = np.asarray(self._session.run(None, {self._name: np.ascontiguousarray(values)})[0])
+            except Exception as error:
+                raise InputError(f"the teacher {self._path} cannot embed faces: {error}") from error
+            if found.ndim != 2 or len(found) != len(crop):
+                raise InputError(f"the teacher {self._path} must give (B, D), got {found.shape}")
+            parts.append(found / np.linalg.norm(found, axis=1, keepdims=True))
+        return np.concatenate(parts).astype(np.float32) if parts else np.zeros((0, 0), np.float32)
+
+
+def embed(teacher: Path, pixels: Bytes) -> Floats:
+    """Return what a teacher says of faces, see ``Teacher``."""
+    return Teacher(teacher)(pixels)
 
 
 def mixed(

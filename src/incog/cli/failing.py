@@ -1,0 +1,30 @@
+"""How failures are told: one line, the next step where there is one, and an exit status."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import typer
+
+from incog.cli.screen import Screen
+from incog.errors import IncogError, UsageError
+from incog.media.walk import printable
+
+
+@contextmanager
+def failing(screen: Screen, path: Path | None = None) -> Iterator[None]:
+    """Turn the package's errors into one line and an exit status. path: what the work is about, to be named."""
+    try:
+        yield
+    except UsageError as error:
+        screen.error(str(error), error.hint)
+        raise typer.Exit(2) from None
+    except IncogError as error:
+        screen.error(f"{printable(path)}: {error}" if path else str(error), error.hint)
+        raise typer.Exit(1) from None
+    except OSError as error:
+        name = error.filename if isinstance(error.filename, str | Path) else path or "a file"
+        screen.error(f"{printable(name)}: {error.strerror or type(error).__name__}")
+        raise typer.Exit(1) from None
