@@ -42,6 +42,9 @@ def pack(
     least_score: Annotated[
         float, typer.Option("--least-score", help="Least score of the detector that found a face, 0 to 1.")
     ] = 0.5,
+    embeddings: Annotated[
+        bool, typer.Option("--embeddings", help="Keep the teacher's embeddings that the data have.")
+    ] = False,
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="Leave out, and count, what is unreadable or mislabelled.")
     ] = False,
@@ -59,6 +62,7 @@ def pack(
         quality=quality,
         most=most,
         least_score=least_score,
+        embeddings=embeddings,
         keep_going=keep_going,
         threads=threads,
     )

@@ -38,6 +38,7 @@ class Settings:
 
     template, size: of the crops, see ``incog.train.faces``. quality: of the WebP, 1..100. most: how many faces at
     most; people come whole, in the order of a hash. least_score: of the detector that found a face, 0..1.
+    embeddings: keep those that the data have, where no teacher is given.
     keep_going: leave out, and count, what cannot be read or is mislabelled. threads: 0 for one per core.
     """
 
@@ -46,6 +47,7 @@ class Settings:
     quality: int = 85
     most: int | None = None
     least_score: float = 0.5
+    embeddings: bool = False
     keep_going: bool = False
     threads: int = 0
 
@@ -94,8 +96,8 @@ def pack(
 ) -> Header:
     """Pack the faces of all sources into one file and return its header.
 
-    teacher: name and ONNX file of a recogniser whose embeddings are added; else those of the data stay. terms: by
-    source, of its pictures. Raises InputError that names the file for what cannot be read, OutputError.
+    teacher: name and ONNX file of a recogniser whose embeddings are added. terms: by source, of its pictures. Raises
+    UsageError, OutputError, and InputError that names the file for what cannot be read.
     """
     if strange := sorted(set(terms or {}) - set(sources)):
         raise must_be("--terms", f"for {', '.join(sources)}", strange[0])
@@ -138,7 +140,9 @@ def pack(
                 counts = Counter(result.reason for _, _, result in rejected)
                 what = ", ".join(f"{reason}: {number}" for reason, number in counts.most_common())
                 raise InputError(f"no face was left to pack ({what})")
-            embeddings = np.concatenate(vectors).astype(np.float16) if vectors else embeddings_of(kept)
+            embeddings: Array | None = np.concatenate(vectors).astype(np.float16) if vectors else None
+            if embeddings is None and settings.embeddings:
+                embeddings = embeddings_of(kept)
             known = _teacher(teacher, sources, embeddings)
             header = header.model_copy(update={"teacher": known})
             writer.finish(header, embeddings, [(source, name, r.said) for source, name, r in rejected])
