@@ -231,7 +231,7 @@ def test_moved_moves_the_box_and_the_points() -> None:
 
 def test_detectors_have_the_names_they_are_listed_under() -> None:
     assert all(kind.name == name for name, kind in DETECTORS.items())
-    with pytest.raises(UsageError, match="detector must be one of centerface, got 'yolo'"):
+    with pytest.raises(UsageError, match="detector must be one of centerface, incog, got 'yolo'"):
         make_detector("yolo", device="cpu")
 
 

@@ -44,16 +44,16 @@ class Cutout:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scenes:
-    """Pictures without faces: photos (H, W, 3) to lie behind, and stamps (H, W, 4) with alpha to lie about. uint8 RGB."""
+    """Pictures without faces: photos (H, W, 3) to lie behind, stamps (H, W, 4) with alpha to lie about; uint8 RGB."""
 
     photos: Sequence[Bytes]
     stamps: Sequence[Bytes]
 
 
 def load(
-    sources: Mapping[str, Path], split: Split, *, limit: int = 6000, cache: Path | None = None
+    sources: Mapping[str, Path], split: Split, *, limit: int = 3000, cache: Path | None = None
 ) -> list[Cutout]:
-    """Return the pictures of a split, at most ``limit`` of each source.
+    """Return the pictures of a split, at most ``limit`` of each source, and all of those that name people.
 
     cache: folder that keeps what CenterFace found. Pictures in which it is sure of no face are left out. Raises
     InputError for a source that cannot be read.
@@ -65,12 +65,12 @@ def load(
             for sample in archive(path)
             if split_of(sample.identity or f"{source}/{sample.name}") == split
         ][:limit]
-        kept = cache / f"cutouts-{source}-{split}-{len(samples)}.npz" if cache is not None else None
+        kept = cache / f"cutouts-{source}-{split}.npz" if cache is not None else None
         rows = _read(kept, samples) if kept is not None else None
         if rows is None:
             rows = _label(samples)
             if kept is not None:
-                cache and cache.mkdir(parents=True, exist_ok=True)
+                kept.parent.mkdir(parents=True, exist_ok=True)
                 np.savez_compressed(kept, **rows)  # type: ignore[arg-type]
         found += _cutouts(samples, rows)
     if not found:
@@ -114,7 +114,9 @@ def _read(path: Path, samples: Sequence[Sample]) -> Rows | None:
         return None
     with np.load(path) as stored:
         rows = {key: stored[key] for key in ("name", "row", "box", "points", "score", "silhouette")}
-    return rows if [str(name) for name in rows["name"]] == [sample.name for sample in samples] else None
+    # A file of more pictures than are asked for serves as well.
+    names = [str(name) for name in rows["name"][: len(samples)]]
+    return rows if names == [sample.name for sample in samples] else None
 
 
 def _label(samples: Sequence[Sample]) -> Rows:
@@ -161,7 +163,7 @@ def _prominence(box: Floats, shape: tuple[int, ...]) -> float:
 
 
 def silhouette(picture: Bytes, box: Floats) -> Bytes:
-    """Return where head and shoulders are, (SILHOUETTE, SILHOUETTE) uint8: GrabCut (Rother et al. 2004) from the box."""
+    """Return where head and shoulders are, (SILHOUETTE, SILHOUETTE) uint8, by GrabCut (Rother et al. 2004)."""
     side = SILHOUETTE
     small = np.asarray(cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
     x0, y0, x1, y1 = box * np.tile([side / picture.shape[1], side / picture.shape[0]], 2)
@@ -175,7 +177,7 @@ def silhouette(picture: Bytes, box: Floats) -> Bytes:
     if (labels == cv2.GC_BGD).sum() < 30:
         return np.full((side, side), 255, np.uint8)
     cv2.setRNGSeed(0)
-    cv2.grabCut(small, labels, None, np.zeros((1, 65)), np.zeros((1, 65)), 2, cv2.GC_INIT_WITH_MASK)
+    cv2.grabCut(small, labels, (0, 0, 1, 1), np.zeros((1, 65)), np.zeros((1, 65)), 2, cv2.GC_INIT_WITH_MASK)
     mask = np.where(np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD)), 255, 0).astype(np.uint8)
     return np.asarray(cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8)), np.uint8)
 

@@ -1,0 +1,309 @@
+"""Collages: pictures to train and to test a face detector on, put together from cut-out faces and face-free pictures.
+
+Every collage comes from the random generator that is given, and from nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import exp, log
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from incog.train import textures
+from incog.train.canvas import Canvas, Collage, rotation, seen, toned
+from incog.train.cutouts import SILHOUETTE, Cutout, Scenes
+from incog.types import Bytes, Floats
+
+Place = npt.NDArray[np.float64]
+"""x and y on a canvas, (2,) px."""
+
+
+class Maker:
+    """Makes collages of cut-out faces over scenes and textures."""
+
+    def __init__(self, cutouts: Sequence[Cutout], scenes: Scenes, *, seed: int, drawn: int = 160) -> None:
+        """seed, drawn: of the textures, which are drawn once."""
+        if not cutouts:
+            raise ValueError("cutouts must not be empty")
+        self._cutouts, self._scenes = cutouts, scenes
+        rng = np.random.default_rng([seed, 1])
+        self._textures = [textures.texture(rng) for _ in range(drawn)]
+        self._noise = rng.normal(0, 1, (640, 640, 3)).astype(np.float32)
+
+    def draw(self, rng: np.random.Generator, side: int) -> Collage:
+        """Return one collage of ``side`` x ``side`` pixels."""
+        canvas = Canvas(self._background(rng, side), np.full((side, side), -1, np.int32))
+        kind = rng.uniform()
+        if kind < 0.55:
+            self._things(rng, canvas, 3)
+            self._people(rng, canvas)
+        elif kind < 0.75:
+            self._mosaic(rng, canvas)
+        elif kind < 0.9:
+            self._close(rng, canvas)
+        else:
+            self._things(rng, canvas, 9)
+            self._faceless(rng, canvas)
+        if canvas.boxes and rng.uniform() < 0.4:
+            self._cover(rng, canvas)
+        return canvas.finished(self._photographed(rng, canvas.pixels))
+
+    def _picture(self, rng: np.random.Generator) -> Bytes:
+        photos = self._scenes.photos
+        if photos and rng.uniform() < 0.7:
+            return photos[int(rng.integers(len(photos)))]
+        return self._textures[int(rng.integers(len(self._textures)))]
+
+    def _cutout(self, rng: np.random.Generator) -> Cutout:
+        return self._cutouts[int(rng.integers(len(self._cutouts)))]
+
+    def _background(self, rng: np.random.Generator, side: int) -> Bytes:
+        picture = self._picture(rng)
+        most = min(picture.shape[:2])
+        span = exp(rng.uniform(log(min(64, most)), log(most)))
+        zoom = side / span
+        turn = rng.normal(0, 0.15) + (rng.integers(4) * np.pi / 2 if rng.uniform() < 0.2 else 0)
+        linear = rotation(turn) * zoom * [rng.choice([-1, 1]), rng.choice([1, 1, 1, -1])]
+        centre = rng.uniform(span / 2, np.array(picture.shape[1::-1]) - span / 2 + 1e-3)
+        matrix = np.column_stack([linear, side / 2 - linear @ centre]).astype(np.float32)
+        pixels = seen(picture, matrix, (slice(0, side), slice(0, side)), cv2.BORDER_REFLECT)
+        return toned(rng, pixels, 0.7) if rng.uniform() < 0.5 else pixels
+
+    def _people(self, rng: np.random.Generator, canvas: Canvas) -> None:
+        """Paste faces of about one size, seldom over one another, the far ones first."""
+        side = len(canvas.pixels)
+        base = exp(rng.uniform(log(7), log(0.6 * side)))
+        most = int(np.clip(0.13 * (side / base) ** 2, 1, 14))
+        sizes = np.clip(base * np.exp(rng.normal(0, 0.35, int(rng.integers(1, most + 1)))), 6, 0.9 * side)
+        taken: list[Place] = []
+        for size in np.sort(sizes):
+            for _ in range(6):
+                at = rng.uniform(-0.1 * size, side + 0.1 * size, 2)
+                near = [np.abs(at - other[:2]).max() < 0.65 * (size + other[2]) for other in taken]
+                if not any(near) or rng.uniform() < 0.05:
+                    taken.append(np.array([*at, size]))
+                    self._person(rng, canvas, at, float(size))
+                    break
+
+    def _person(self, rng: np.random.Generator, canvas: Canvas, at: Place, size: float) -> None:
+        cutout = self._cutout(rng)
+        matrix = pose(rng, cutout, at, size)
+        kind = rng.uniform()
+        if cutout.tight:
+            mask = _oval(rng, cutout) if kind < 0.6 else _sheet(rng)
+        elif kind < 0.3:
+            mask = _sheet(rng)
+        elif kind < 0.6:
+            mask = cutout.silhouette
+        else:
+            if rng.uniform() < 0.5:
+                _body(rng, canvas, self._picture(rng), cutout, matrix)
+            mask = _head(rng, cutout) if kind < 0.85 else _oval(rng, cutout)
+        if mask is not None and rng.uniform() < 0.7:
+            mask = np.asarray(cv2.GaussianBlur(mask, (0, 0), float(rng.uniform(0.5, 2))), np.uint8)
+        canvas.face(cutout, mask, matrix, rng)
+
+    def _mosaic(self, rng: np.random.Generator, canvas: Canvas) -> None:
+        """Paste whole pictures side by side: faces in the surroundings that they were photographed in."""
+        side = len(canvas.pixels)
+        cell = exp(rng.uniform(log(22), log(side)))
+        across = min(int(np.ceil(side / cell)) + 1, 6)
+        start = rng.uniform(-cell, max(side - across * cell, 0) + 1e-3, 2)
+        gap = rng.uniform(0.9, 1.05)
+        for row in range(across):
+            for column in range(across):
+                if rng.uniform() < 0.12:
+                    continue
+                cutout = self._cutout(rng)
+                zoom = cell / cutout.pixels.shape[0] * gap
+                linear = np.array([[zoom * rng.choice([-1, 1]), 0], [0, zoom]])
+                centre = np.array(cutout.pixels.shape[1::-1]) / 2 - 0.5
+                middle = start + (np.array([column, row]) + 0.5) * cell
+                matrix = np.column_stack([linear, middle - linear @ centre]).astype(np.float32)
+                canvas.face(cutout, None, matrix, rng)
+
+    def _close(self, rng: np.random.Generator, canvas: Canvas) -> None:
+        """Paste one large picture that the borders cut."""
+        side = len(canvas.pixels)
+        size = side * exp(rng.uniform(log(0.3), log(1.15)))
+        cutout = self._cutout(rng)
+        at = side * rng.uniform(0.1, 0.9, 2) if size < 0.6 * side else side * rng.uniform(0.35, 0.65, 2)
+        mask = None if rng.uniform() < 0.6 else cutout.silhouette
+        canvas.face(cutout, mask, pose(rng, cutout, at, size, turned=0.6), rng)
+
+    def _things(self, rng: np.random.Generator, canvas: Canvas, most: int) -> None:
+        side = len(canvas.pixels)
+        for _ in range(int(rng.integers(0, most + 1))):
+            at, size = rng.uniform(0, side, 2), exp(rng.uniform(log(10), log(0.7 * side)))
+            self._thing(rng, canvas, at, size)
+
+    def _thing(self, rng: np.random.Generator, canvas: Canvas, at: Place, size: float) -> None:
+        """Paste a stamp, a limb, or a piece of another picture."""
+        kind = rng.uniform()
+        mask: Bytes
+        if self._scenes.stamps and kind < 0.5:
+            stamp = self._scenes.stamps[int(rng.integers(len(self._scenes.stamps)))]
+            picture, mask = stamp[..., :3], np.ascontiguousarray(stamp[..., 3])
+        elif kind < 0.7:
+            drawn = np.full((96, 96, 3), -1, np.float32)
+            textures.limbs(rng, drawn, count=2)
+            mask = np.where(drawn[..., 0] >= 0, 255, 0).astype(np.uint8)
+            picture = np.clip(drawn, 0, 255).astype(np.uint8)
+        else:
+            whole = self._picture(rng)
+            part = int(rng.integers(24, 160))
+            top, left = (int(rng.integers(0, max(1, length - part))) for length in whole.shape[:2])
+            picture = whole[top : top + part, left : left + part]
+            mask = np.zeros((48, 48), np.uint8)
+            corners = 24 + rng.uniform(6, 24, (7, 1)) * np.stack(
+                [np.cos(a := np.arange(7) * 0.9), np.sin(a)], 1
+            )
+            cv2.fillPoly(mask, [corners.astype(np.int32)], 255)
+        picture = np.ascontiguousarray(picture)
+        zoom = size / max(picture.shape[:2])
+        linear = rotation(rng.normal(0, 0.4)) * zoom * [rng.choice([-1, 1]), 1]
+        centre = np.array(picture.shape[1::-1]) / 2 - 0.5
+        canvas.paste(picture, mask, np.column_stack([linear, at - linear @ centre]).astype(np.float32), rng)
+
+    def _faceless(self, rng: np.random.Generator, canvas: Canvas) -> None:
+        """Paste people whose face is wholly hidden: hair, clothes and surroundings are not a face."""
+        side = len(canvas.pixels)
+        for _ in range(int(rng.integers(0, 4))):
+            cutout, size = self._cutout(rng), exp(rng.uniform(log(16), log(0.6 * side)))
+            if cutout.tight or len(cutout.boxes) > 1:
+                continue
+            matrix = pose(rng, cutout, rng.uniform(0, side, 2), size)
+            box = cutout.boxes[0]
+            pixels = cutout.pixels.copy()
+            cover = self._picture(rng)
+            part = int(rng.integers(8, min(cover.shape[:2])))
+            top, left = (int(rng.integers(0, length - part + 1)) for length in cover.shape[:2])
+            x0, y0, x1, y1 = (int(v) for v in (*np.maximum(box[:2] - 4, 0), *(box[2:] + 5)))
+            x1, y1 = min(x1, pixels.shape[1]), min(y1, pixels.shape[0])
+            hair = (
+                pixels[: max(y0, 6), x0:x1]
+                if rng.uniform() < 0.4
+                else cover[top : top + part, left : left + part]
+            )
+            pixels[y0:y1, x0:x1] = cv2.resize(hair, (x1 - x0, y1 - y0), interpolation=cv2.INTER_AREA)
+            canvas.paste(pixels, None if rng.uniform() < 0.5 else cutout.silhouette, matrix, rng)
+
+    def _cover(self, rng: np.random.Generator, canvas: Canvas) -> None:
+        """Put things in front of some faces."""
+        for _ in range(int(rng.integers(1, 4))):
+            box = canvas.boxes[int(rng.integers(len(canvas.boxes)))]
+            extent = box[2:] - box[:2]
+            at = (box[:2] + box[2:]) / 2 + rng.normal(0, 0.45, 2) * extent
+            self._thing(rng, canvas, at, float(extent.max() * rng.uniform(0.3, 1.3)))
+
+    def _photographed(self, rng: np.random.Generator, pixels: Bytes) -> Bytes:
+        """Light, haze, blur, noise and coding, each only sometimes."""
+        side = len(pixels)
+        if rng.uniform() < 0.6:
+            pixels = toned(rng, pixels, 1.0)
+        dark = rng.uniform() < 0.2
+        if dark:
+            ramp = (np.arange(256) / 255) ** rng.uniform(1, 1.6) * rng.uniform(60, 200)
+            pixels = np.asarray(cv2.LUT(pixels, ramp.astype(np.uint8)), np.uint8)
+        if rng.uniform() < 0.15:
+            lift = rng.uniform(10, 70)
+            pixels = np.asarray(cv2.convertScaleAbs(pixels, alpha=1 - lift / 255, beta=lift), np.uint8)
+        if rng.uniform() < 0.08:
+            pixels = np.repeat(
+                np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), np.uint8)[..., None], 3, 2
+            )
+        blur = rng.uniform()
+        if blur < 0.2:
+            pixels = np.asarray(cv2.GaussianBlur(pixels, (0, 0), float(rng.uniform(0.4, 1.6))), np.uint8)
+        elif blur < 0.3:
+            small = cv2.resize(
+                pixels, None, fx=(share := rng.uniform(0.4, 0.9)), fy=share, interpolation=cv2.INTER_AREA
+            )
+            pixels = np.asarray(cv2.resize(small, (side, side), interpolation=cv2.INTER_LINEAR), np.uint8)
+        elif blur < 0.37:
+            length = int(rng.integers(3, 10))
+            kernel = np.zeros((length, length), np.float32)
+            reach = rotation(rng.uniform(0, np.pi)) @ (length / 2, 0)
+            middle = (length - 1) / 2
+            ends = [(round(middle + sign * reach[0]), round(middle + sign * reach[1])) for sign in (-1, 1)]
+            cv2.line(kernel, ends[0], ends[1], 1.0)
+            pixels = np.asarray(cv2.filter2D(pixels, -1, kernel / kernel.sum()), np.uint8)
+        if rng.uniform() < (0.8 if dark else 0.3):
+            top, left = rng.integers(0, 640 - side, 2) if side < 640 else (0, 0)
+            grain = self._noise[top : top + side, left : left + side]
+            grain = grain if rng.uniform() < 0.5 else grain[..., :1]
+            pixels = np.clip(pixels + grain * exp(rng.uniform(log(1.5), log(18))), 0, 255).astype(np.uint8)
+        if rng.uniform() < 0.4:
+            quality = int(rng.integers(15, 92))
+            _, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])
+            pixels = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
+        return pixels
+
+
+def pose(rng: np.random.Generator, cutout: Cutout, at: Place, size: float, *, turned: float = 1.0) -> Floats:
+    """Return a matrix (2, 3) that brings the first face to ``at`` with a box about ``size`` px long.
+
+    turned: share of the usual tilts. Now and then the head is narrowed, as one that looks aside.
+    """
+    box = cutout.boxes[0]
+    kind = rng.uniform()
+    roll = rng.normal(0, 0.15) if kind < 0.75 else rng.uniform(-0.8, 0.8)
+    narrow = rng.uniform(0.55, 1) if rng.uniform() < 0.25 else rng.uniform(0.88, 1.1)
+    zoom = size / max(float((box[2:] - box[:2]).max()), 1.0)
+    linear = rotation(roll * turned) @ np.diag([zoom * narrow * rng.choice([-1, 1]), zoom])
+    return np.column_stack([linear, at - linear @ ((box[:2] + box[2:]) / 2)]).astype(np.float32)
+
+
+def _reach(cutout: Cutout, wide: float, high: float, up: float) -> Floats:
+    """Return the distance (SILHOUETTE, SILHOUETTE) from the face's middle, moved up, in half axes of its box."""
+    scale = np.tile(SILHOUETTE / np.array(cutout.pixels.shape[1::-1]), 2)
+    x0, y0, x1, y1 = cutout.boxes[0] * scale
+    rows, columns = np.mgrid[:SILHOUETTE, :SILHOUETTE].astype(np.float32)
+    x, y = (columns - (x0 + x1) / 2) / (x1 - x0), (rows - (y0 + y1) / 2) / (y1 - y0) + up
+    return np.asarray(np.hypot(2 * x / wide, 2 * y / high), np.float32)
+
+
+def _oval(rng: np.random.Generator, cutout: Cutout) -> Bytes:
+    reach = _reach(cutout, rng.uniform(0.9, 1.6), rng.uniform(1.0, 1.6), rng.uniform(0, 0.12))
+    return np.where(reach < 1, 255, 0).astype(np.uint8)
+
+
+def _head(rng: np.random.Generator, cutout: Cutout) -> Bytes:
+    reach = _reach(cutout, rng.uniform(1.5, 2.2), rng.uniform(1.25, 1.6), rng.uniform(0.05, 0.2))
+    return np.where(reach < 1, cutout.silhouette, 0).astype(np.uint8)
+
+
+def _sheet(rng: np.random.Generator) -> Bytes | None:
+    """Return nothing, or the mask of a picture whose borders fade."""
+    if rng.uniform() < 0.5:
+        return None
+    edge = np.clip(np.minimum(ramp := np.arange(SILHOUETTE), ramp[::-1]) / rng.uniform(2, 14), 0, 1)
+    return (edge[:, None] * edge[None] * 255).astype(np.uint8)
+
+
+def _body(rng: np.random.Generator, canvas: Canvas, cloth: Bytes, cutout: Cutout, matrix: Floats) -> None:
+    """Draw a neck in the colour of the cheeks, and shoulders in a cloth, under where a head will be."""
+    box = cutout.boxes[0]
+    side = len(canvas.pixels)
+    wide, high = box[2:] - box[:2]
+    shoulder, drop = rng.uniform(0.8, 1.5), rng.uniform(0.55, 0.8)
+    outline = np.array([
+        [-0.28, 0.3], [-0.3, drop], [-0.6 * shoulder, drop + 0.1], [-shoulder, drop + 0.4],
+        [-shoulder * rng.uniform(0.9, 1.2), 3], [shoulder * rng.uniform(0.9, 1.2), 3],
+        [shoulder, drop + 0.4], [0.6 * shoulder, drop + 0.1], [0.3, drop], [0.28, 0.3],
+    ])  # fmt: skip
+    there = (outline * (wide, high) + (box[:2] + box[2:]) / 2) @ matrix[:, :2].T + matrix[:, 2]
+    neck = np.array([there[0], there[1], there[2], there[7], there[8], there[9]])
+    mask = np.zeros((side, side), np.uint8)
+    cv2.fillPoly(mask, [np.round(there[1:-1] * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
+    part = int(rng.integers(8, min(cloth.shape[:2])))
+    top, left = (int(rng.integers(0, length - part + 1)) for length in cloth.shape[:2])
+    fabric = np.asarray(cv2.resize(cloth[top : top + part, left : left + part], (side, side)), np.uint8)
+    canvas.paste(fabric, mask, np.array([[1, 0, 0], [0, 1, 0]], np.float32), rng)
+    x0, y0, x1, y1 = (int(v) for v in np.maximum(box, 0))
+    cheek = cutout.pixels[(y0 + y1) // 2 : y1, x0 + (x1 - x0) // 4 : x1 - (x1 - x0) // 4]
+    tone = cheek.reshape(-1, 3).mean(0) * rng.uniform(0.7, 1) if cheek.size else textures.skin(rng)
+    cv2.fillPoly(canvas.pixels, [np.round(neck * 16).astype(np.int32)], tone.tolist(), cv2.LINE_AA, 4)
