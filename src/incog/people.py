@@ -74,7 +74,7 @@ class Choice:
 
 @dataclass(slots=True, eq=False)
 class Sights:
-    """The looks at one track. frames: indices. scores: per look, one similarity per person. clear: see ``Sight``.
+    """The looks at one track. frames: indices. scores: per look, one similarity per person. clear: see ``Recogniser``.
     tried: how often it was looked at, also in vain."""
 
     frames: list[int] = field(default_factory=list)
@@ -140,7 +140,7 @@ def _enrolled(path: Path, searcher: Searcher, recogniser: Recogniser) -> Floats:
             hint="cut the picture so that only this person's face is in it" if faces else "",
         )
     sight = recogniser.sight(frame, faces[0])
-    if sight is None or not sight.clear:
+    if sight is None or not recogniser.is_clear(sight):
         raise UsageError(
             f"{name}: the face in a person's photo must be sharp, seen from the front and at least 40 pixels large, "
             f"got one of {faces[0].size:.0f} pixels that is not"
@@ -195,7 +195,7 @@ def look(
             mine.tried += 1
             sight = recogniser.sight(frame, face)
             if sight is not None:
-                mine.add(frame.index, compare(choice, sight.vector), sight.clear)
+                mine.add(frame.index, compare(choice, sight.vector), recogniser.is_clear(sight))
     return sights
 
 

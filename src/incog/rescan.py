@@ -13,7 +13,7 @@ import numpy as np
 
 from incog import colour, geometry
 from incog.perceive.detector import Detector, merge, scales_for
-from incog.perceive.recogniser import Recogniser
+from incog.perceive.recogniser import Recogniser, Sight
 from incog.perceive.search import SURE, Searcher, photo_scale, video_scale
 from incog.types import Bytes, Depth, Face, Floats, Frame, Track
 
@@ -149,7 +149,7 @@ class Comparison:
         calibration = recogniser.calibration
         self._level, self._level_covered = calibration.sensitive(MATCH), calibration.sensitive(MATCH_COVERED)
         self._due: dict[int, set[int]] = {}
-        self._known: dict[tuple[int, int], tuple[Face, Floats] | None] = {}
+        self._known: dict[tuple[int, int], Sight | None] = {}
 
     def plan(self, tracks: Iterable[Track], hidden: Callable[[int, int], bool], *, window: int) -> None:
         """Choose the frames to compare each track in: in every ``window`` frames the one where it shows most.
@@ -166,10 +166,7 @@ class Comparison:
         due = self._due.get(frame.index, ())
         for number, face in faces:
             if number in due and (number, frame.index) not in self._known:
-                sight = self._recogniser.sight(frame, face)
-                # What nobody could be told by, such as the back of a head, is not told by its fill either.
-                known = (sight.face, sight.vector) if sight is not None and sight.telling else None
-                self._known[number, frame.index] = known
+                self._known[number, frame.index] = self._recogniser.sight(frame, face)
 
     def check(self, frame: Frame, findings: Findings, covered: Callable[[int], bool]) -> None:
         """Compare the faces of an output frame with what they were, and add to the findings.
@@ -178,15 +175,19 @@ class Comparison:
         """
         for number in sorted(self._due.get(frame.index, ())):
             known = self._known.get((number, frame.index))
-            vector = None if known is None else self._recogniser.vector(frame, known[0])
-            if known is None or vector is None:
+            if known is None or not known.whole:
+                continue
+            vector = self._recogniser.vector(frame, known.face)
+            if vector is None:
                 continue
             findings.compared += 1
-            similarity = float(vector @ known[1])
+            level = self._level_covered if covered(number) else self._level
+            # What shows nobody, such as the back of a head, looks like its own fill; that gives nobody away.
+            if float(vector @ known.vector) < level or not self._recogniser.is_telling(known):
+                continue
             if covered(number):
-                if similarity >= self._level_covered:
-                    findings.exposed.append((frame.index, known[0]))
-            elif similarity >= self._level:
+                findings.exposed.append((frame.index, known.face))
+            else:
                 findings.recognised.add(number)
 
 

@@ -134,8 +134,8 @@ def align(rgb: Bytes, face: Face) -> Bytes:
         raise ValueError("a face must have its five points to be aligned, got none")
     matrix = similarity_transform(face.points)
     scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
-    # Shrinking by more than two in one step would skip pixels: take a larger crop and average it down.
-    factor = min(max(ceil(0.5 / scale), 1), _MOST)
+    # Shrinking in one step would skip pixels: take the crop as large as the face is and average it down.
+    factor = min(max(ceil(0.75 / scale), 1), _MOST)
     if factor > 1:
         half = (factor - 1) / 2
         matrix = matrix * np.float32(factor) + np.array([[0, 0, half], [0, 0, half]], np.float32)

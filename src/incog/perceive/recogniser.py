@@ -35,23 +35,19 @@ BLANK = 1e-2
 """Rate of false matches at whose level a face that matches its own heavy blur is nobody's: hair, the back of a head, a
 figure in a sign. Of sharp photos of faces fewer than one in a hundred are that similar."""
 
-_HEAVY = 14.0
-"""Of that blur, in pixels of the aligned crop: only light and colour are left."""
+_COARSE = 8
+"""Side in pixels of the picture that is left of an aligned crop by that blur."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Sight:
-    """One look at a face. face: with its five points. vector: (D,) float32 unit norm, in memory only. telling: whether
-    it is sharp, frontal and whole enough to be somebody's."""
+    """One look at a face. face: with its five points. vector: (D,) float32 unit norm, in memory only. whole: whether it
+    is sharp, seen from the front, and surely a face. coarse: (8, 8, 3) uint8, its light and colours."""
 
     face: Face
     vector: Floats
-    telling: bool
-
-    @property
-    def clear(self) -> bool:
-        """Whether it is also large enough for a no to mean something."""
-        return self.telling and self.face.size >= CLEAR_SIZE
+    whole: bool
+    coarse: Bytes
 
 
 class Recogniser:
@@ -74,16 +70,27 @@ class Recogniser:
         crop = crop_of(frame, found)
         if crop is None:
             return None
-        blur = np.asarray(cv2.GaussianBlur(crop, (0, 0), _HEAVY), np.uint8)
-        vector, plain = self.calibration.project(self._network(np.stack([crop, blur])))
         whole = found.score >= SURE_FACE and misfit(found) <= TURNED and sharpness(crop) >= SHARP
-        return Sight(found, vector, whole and float(vector @ plain) < self._blank)
+        coarse = cv2.resize(crop, (_COARSE, _COARSE), interpolation=cv2.INTER_AREA)
+        return Sight(found, self._embed(crop), whole, np.asarray(coarse, np.uint8))
+
+    def is_telling(self, sight: Sight) -> bool:
+        """Whether a look shows enough of a face to be somebody's: whole, and more than its light and colours."""
+        if not sight.whole:
+            return False
+        plain = cv2.resize(sight.coarse, (SIZE, SIZE), interpolation=cv2.INTER_CUBIC)
+        return float(sight.vector @ self._embed(np.asarray(plain, np.uint8))) < self._blank
+
+    def is_clear(self, sight: Sight) -> bool:
+        """Whether a look is telling, and large enough for a no to mean something."""
+        return sight.face.size >= CLEAR_SIZE and self.is_telling(sight)
 
     def vector(self, frame: Frame, face: Face) -> Floats | None:
         """Return the (D,) vector of what is at a face's points, whatever it is; None without usable points."""
         crop = crop_of(frame, face)
-        if crop is None:
-            return None
+        return None if crop is None else self._embed(crop)
+
+    def _embed(self, crop: Bytes) -> Floats:
         row: Floats = self.calibration.project(self._network(crop[None]))[0]
         return row
 
