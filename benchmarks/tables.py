@@ -157,9 +157,9 @@ def networks(result: dict[str, Any]) -> str:
     ]
     parts = [
         "## The networks",
-        f"Milliseconds per face or frame, median of {result['rounds']} rounds in which all variants take turns. int8: weights "
-        "and activations quantised statically; the cosine is that of its outputs to the full network's. What ships "
-        "is the full network.",
+        f"Milliseconds per face or frame, median of {result['rounds']} rounds in which all variants take turns. int8: "
+        "weights and activations quantised statically; the cosine is that of its outputs to the full network's. What "
+        "ships is the full network.",
         table(["network", "input", *names, "int8 cosine", "MB, full / int8"], rows),
     ]
     return "\n\n".join([*parts, origin(result)])

@@ -43,15 +43,16 @@ class Network:
 class Options:
     """Weights of the losses and what is learnt from.
 
-    distil: 1 - cosine to the teacher's embedding. relation: squared difference of the cosines within the batch.
+    distil: 1 - cosine to the teacher's embedding. relation: squared difference of the cosines within the batch; beside
+    ``distil`` it only drowns it.
     identity: CosFace (Wang et al. 2018) over the training people, of this margin and scale.
     mixes: how many blends of two training people the teacher labels in addition. repeat: draws per epoch of
     pictures whose person is known. relabel: let the teacher embed all faces anew instead of trusting the data's.
     """
 
     distil: float = 1.0
-    relation: float = 5.0
-    identity: float = 0.05
+    relation: float = 0.0
+    identity: float = 0.02
     margin: float = 0.2
     scale: float = 32.0
     mixes: int = 0
@@ -188,13 +189,13 @@ class Embedder:
         rows = np.where(batch.items < count, rows, batch.items - count + len(self.faces))
         index = torch.from_numpy(rows).to(self.device)
         draws = batch.uniform(32)
-        matrices = augment.turned(draws[:, 0:4], degrees=6, zoom=(0.94, 1.08), shift=0.05)
+        matrices = augment.turned(draws[:, 0:4], degrees=4, zoom=(0.96, 1.06), shift=0.03)
         matrices[:, :, :2] *= SIDE / self.recipe.size
         images = augment.warp(images, matrices, batch.resolution)
         images = augment.mirror(images, draws[:, 4])
-        images = augment.colour(images, draws[:, 5:13], strength=0.6)
-        images = augment.coarse(images, draws[:, 13:15], share=0.25, least=0.25)
-        images = augment.erase(images, draws[:, 15:23], share=0.15, most=0.3)
+        images = augment.colour(images, draws[:, 5:13], strength=0.4)
+        images = augment.coarse(images, draws[:, 13:15], share=0.2 * batch.progress, least=0.3)
+        images = augment.erase(images, draws[:, 15:23], share=0.1, most=0.3)
         raw = self.modules["network"](images.contiguous(memory_format=torch.channels_last)).float()
         mine, target = functional.normalize(raw), self.targets[index]
         result: dict[str, Tensor] = {}
