@@ -11,6 +11,7 @@ import argparse
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,8 @@ SIDE = 256
 """Of the square that the mesh is looked for in, in pixels; the network itself takes 192."""
 
 WORST_SPREAD = 0.04
-"""Mean distance of a point's views from their mean, as a share of the face's scale, at which the quality is 0: 99.5 % of
-the faces are below 0.03."""
+"""Mean distance of a point's views from their mean, as a share of the face's scale, at which the quality is 0: 99.5 %
+of the faces are below 0.03."""
 
 WORST_DISTANCE = 0.25
 """The same for the mean distance between the mesh's five points and the given ones."""
@@ -61,9 +62,9 @@ nearer. None without a face."""
 
 
 def mediapipe_mesh() -> Mesh:
-    """Return MediaPipe's face mesh with irises (Grishchenko et al. 2020). Raises ModelError when it is not installed."""
+    """Return MediaPipe's face mesh with irises (Grishchenko et al. 2020). Raises ModelError without it."""
     try:
-        from mediapipe.python.solutions.face_mesh import FaceMesh
+        FaceMesh = import_module("mediapipe.python.solutions.face_mesh").FaceMesh
     except ImportError as error:
         raise ModelError(f"MediaPipe cannot be loaded: {error}", hint=f"run: {INSTALL}") from error
     network: Any = FaceMesh(
@@ -76,7 +77,8 @@ def mediapipe_mesh() -> Mesh:
             return None
         height, width = rgb.shape[:2]
         rows = np.array([[point.x, point.y, point.z] for point in found[0].landmark], np.float32)
-        return np.asarray(rows * [width, height, width] - [0.5, 0.5, 0], np.float32)
+        scaled = rows * [width, height, width] - [0.5, 0.5, 0]
+        return np.asarray(scaled, np.float32)
 
     return look
 
@@ -97,7 +99,7 @@ def seen(mesh: Mesh, image: Bytes, five: Floats, view: View) -> Floats | None:
         return None
     found = found[list(dense.MESH)]
     if view.mirrored:
-        found = (found * [-1, 1, 1] + [SIDE - 1, 0, 0])[list(dense.MIRROR)]
+        found = (found * [-1, 1, 1] + [SIDE - 1, 0, 0])[list(dense.MIRROR)].astype(np.float32)
     back = np.asarray(cv2.invertAffineTransform(matrix), np.float32)
     flat = found[:, :2] @ back[:, :2].T + back[:, 2]
     return np.column_stack([flat, found[:, 2] * np.hypot(back[0, 0], back[1, 0])]).astype(np.float32)
@@ -130,7 +132,7 @@ def labelled(mesh: Mesh, image: Bytes, five: Floats | None) -> tuple[Floats, flo
 
 
 def rotations(shape: Floats, faces: Floats) -> Floats:
-    """Return the (N, 3, 3) rotations that turn ``shape`` (P, 3) nearest to each of ``faces`` (N, P, 3) (Kabsch 1976)."""
+    """Return the (N, 3, 3) rotations that turn ``shape`` (P, 3) nearest to ``faces`` (N, P, 3) each (Kabsch 1976)."""
     moved = faces - faces.mean(1, keepdims=True)
     u, _, vt = np.linalg.svd(np.einsum("npi,pj->nij", moved, shape))
     # A reflection would fit mirrored noise better than any turn does.
@@ -175,13 +177,13 @@ def angles(turns: Floats) -> Floats:
     yaw = np.arcsin(np.clip(turns[:, 2, 0], -1, 1))
     pitch = np.arctan2(-turns[:, 2, 1], turns[:, 2, 2])
     roll = np.arctan2(turns[:, 1, 0], turns[:, 0, 0])
-    return np.degrees(np.stack([yaw, pitch, roll], axis=1)).astype(np.float32)
+    return np.asarray(np.degrees(np.stack([yaw, pitch, roll], axis=1)), np.float32)
 
 
 def mesh_labels(
     samples: Iterable[tuple[str, Sample]], mesh: Mesh, *, tell: Callable[[str], None] = print
 ) -> dict[str, Array]:
-    """Return one row per picture: name, source, points (130, 2) float32 px, pose (yaw, pitch, roll in degrees, float32),
+    """Return one row per picture: name, source, points (130, 2) float32 px, pose (yaw, pitch, roll, float32 degrees),
     quality in 0..1 and size (width, height) px. NaN and quality 0 where the mesh saw no face.
     """
     names: list[str] = []

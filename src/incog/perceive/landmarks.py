@@ -1,0 +1,193 @@
+"""Dense landmarks: the 130 points of ``incog.points`` and the head's pose, of a face that a detector found.
+
+A crop is taken by the detector's five points, or by its box, and a second one by the points found in the first: the
+answer then hardly depends on how well the detector placed its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import atan2, ceil, degrees
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+
+from incog import models, points
+from incog.errors import ModelError
+from incog.perceive.embedder import TEMPLATE as ARCFACE
+from incog.perceive.embedder import similarity_transform
+from incog.types import Bytes, Face, Floats
+
+SIDE = 112
+"""Side of the network's crop in pixels."""
+
+REACH = 132.0
+"""Side of that crop in units of the ArcFace template, whose eyes are 35.2 apart: hairline to chin with a margin."""
+
+TEMPLATE: Floats = ((ARCFACE - [56, 70]) * (SIDE / REACH) + (SIDE - 1) / 2).astype(np.float32)
+"""Where the five points lie in the crop, (5, 2) float32 px."""
+
+IN_BOX: Floats = np.array([(0.3, 0.38), (0.7, 0.38), (0.5, 0.58), (0.34, 0.77), (0.66, 0.77)], np.float32)
+"""Where the five points lie in CenterFace's boxes, as shares of width and height: means over frontal faces."""
+
+PASSES = 2
+"""Crops per face: one by the detector, one by the points found in it."""
+
+NAME = "landmarks"
+"""The network's record."""
+
+DOUBTFUL = 0.12
+"""Doubt above which landmarks are not trusted."""
+
+_WORST_FIT = 0.35
+"""Largest root mean square distance of a detector's five points from a frontal face's, as a share of their spread, at
+which they are one face's points: 0.3 is a profile."""
+
+_MOST = 8
+_BATCH = 16
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Landmarks:
+    """The dense points of one face.
+
+    points: (130, 2) float32 px of the picture. yaw, pitch, roll: degrees, above 0 where the face looks to the right of
+    the picture, looks up, is turned clockwise. doubt: the network's own estimate of the mean error of the points, as a
+    share of the distance between the eyes; from ``DOUBTFUL`` on nothing should rely on them.
+    """
+
+    points: Floats
+    yaw: float
+    pitch: float
+    roll: float
+    doubt: float
+
+
+class Landmarker(Protocol):
+    """Finds the dense points of faces."""
+
+    def __call__(self, rgb: Bytes, faces: Sequence[Face]) -> list[Landmarks]:
+        """Return the landmarks of each face, for use where ``trusted``. rgb: (H, W, 3) uint8; faces in its px."""
+
+
+class OnnxLandmarker:
+    """The landmark network run by ONNX Runtime: (B, 3, 112, 112) float32 R'G'B' 0..255 -> points in pixels of the crop
+    (B, 130, 2), yaw, pitch and roll in degrees (B, 3), doubt (B,)."""
+
+    def __init__(self, data: bytes, *, device: str = "cpu", threads: int = 1, passes: int = PASSES) -> None:
+        """data: the ONNX file. device: ``cpu`` or ``cuda``. threads: of ONNX Runtime. passes: crops per face."""
+        import onnxruntime
+
+        if passes < 1:
+            raise ValueError(f"passes must be at least 1, got {passes}")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3
+        providers = ["CPUExecutionProvider"]
+        if device == "cuda":
+            providers.insert(0, "CUDAExecutionProvider")
+        self._session: Any = onnxruntime.InferenceSession(data, options, providers=providers)
+        self._input = self._session.get_inputs()[0].name
+        self._passes = passes
+
+    def __call__(self, rgb: Bytes, faces: Sequence[Face]) -> list[Landmarks]:
+        return self.refine(rgb, [five_points(face) for face in faces], passes=self._passes)
+
+    def refine(self, rgb: Bytes, fives: Sequence[Floats], *, passes: int = 1) -> list[Landmarks]:
+        """Return the landmarks of the faces that have their five points, (5, 2) px each, about there."""
+        found: list[Landmarks] = []
+        for _ in range(passes):
+            found = self._look(rgb, fives)
+            fives = [points.five(item.points) for item in found]
+        return found
+
+    def _look(self, rgb: Bytes, fives: Sequence[Floats]) -> list[Landmarks]:
+        found: list[Landmarks] = []
+        for start in range(0, len(fives), _BATCH):
+            pairs = [crop(rgb, five) for five in fives[start : start + _BATCH]]
+            pixels = np.stack([pixels for pixels, _ in pairs]).transpose(0, 3, 1, 2).astype(np.float32)
+            dense, pose, doubt = (np.asarray(item) for item in self._session.run(None, {self._input: pixels}))
+            for row, (_, matrix) in enumerate(pairs):
+                back = np.asarray(cv2.invertAffineTransform(matrix), np.float32)
+                turned = degrees(atan2(float(matrix[1, 0]), float(matrix[0, 0])))
+                yaw, pitch, roll = (float(value) for value in pose[row])
+                found.append(
+                    Landmarks(
+                        (dense[row] @ back[:, :2].T + back[:, 2]).astype(np.float32),
+                        yaw,
+                        pitch,
+                        (roll - turned + 180) % 360 - 180,
+                        float(doubt[row]),
+                    )
+                )
+        return found
+
+
+def available() -> bool:
+    """Whether this version brings the network."""
+    return NAME in models.RECORDS
+
+
+def make_landmarker(*, device: str = "cpu", threads: int = 1) -> OnnxLandmarker:
+    """Return the landmark network that the package brings. Raises ModelError when it is missing or another file."""
+    if not available():
+        raise ModelError("this version of incog brings no network that finds landmarks")
+    return OnnxLandmarker(models.load(models.RECORDS[NAME]), device=device, threads=threads)
+
+
+def five_points(face: Face) -> Floats:
+    """Return five points to align the face by, (5, 2) float32 px: the detector's if they can be a face's in this box,
+    else a frontal face's in the box."""
+    x0, y0, x1, y1 = face.box
+    by_box = np.asarray(IN_BOX * [x1 - x0, y1 - y0] + [x0, y0], np.float32)
+    if face.points is None or not np.isfinite(face.points).all():
+        return by_box
+    spread = float(np.sqrt(np.square(face.points - face.points.mean(0)).sum(1).mean()))
+    expected = float(np.sqrt(np.square(by_box - by_box.mean(0)).sum(1).mean()))
+    if not 0.5 * expected < spread < 1.6 * expected:
+        return by_box
+    matrix = similarity_transform(TEMPLATE, face.points)
+    misfit = face.points - (TEMPLATE @ matrix[:, :2].T + matrix[:, 2])
+    if float(np.sqrt(np.square(misfit).sum(1).mean())) > _WORST_FIT * spread:
+        return by_box
+    return face.points
+
+
+def crop(rgb: Bytes, five: Floats) -> tuple[Bytes, Floats]:
+    """Return the face as the network takes it, (112, 112, 3) uint8, and the (2, 3) float32 matrix picture -> crop.
+
+    rgb: (H, W, 3) uint8. five: (5, 2) px. Beyond the picture its border is repeated. Raises ValueError when all points
+    are one.
+    """
+    matrix = similarity_transform(five, TEMPLATE)
+    zoom = max(float(np.hypot(matrix[0, 0], matrix[1, 0])), 1e-6)
+    # Shrinking by more than two in one step would skip pixels: take a larger crop and average it down.
+    factor = min(max(ceil(0.5 / zoom), 1), _MOST)
+    half = (factor - 1) / 2
+    large = matrix * np.float32(factor) + np.array([[0, 0, half], [0, 0, half]], np.float32)
+    pixels = cv2.warpAffine(
+        rgb, large, (SIDE * factor, SIDE * factor), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    if factor > 1:
+        pixels = cv2.resize(pixels, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    return np.asarray(pixels, np.uint8), matrix
+
+
+def trusted(landmarks: Landmarks, face: Face) -> bool:
+    """Whether the landmarks are those of the face: little doubt, a head's pose, and an outline where the box is.
+
+    The box of the outline and the detector's must overlap by more than half of what they cover together.
+    """
+    if landmarks.doubt > DOUBTFUL or abs(landmarks.yaw) > 75 or abs(landmarks.pitch) > 60:
+        return False
+    outline = landmarks.points[points.OUTLINE]
+    if not np.isfinite(landmarks.points).all():
+        return False
+    low, high = outline.min(0), outline.max(0)
+    x0, y0, x1, y1 = face.box
+    # The outline begins at the hairline, boxes at mid-forehead; below they agree.
+    common = max(min(high[0], x1) - max(low[0], x0), 0) * max(min(high[1], y1) - max(low[1], y0), 0)
+    union = (high[0] - low[0]) * (high[1] - low[1]) + (x1 - x0) * (y1 - y0) - common
+    return bool(common > 0.5 * union)
