@@ -61,8 +61,9 @@ class Options:
     age: cross-entropy to a Gaussian of ``spread`` years, and ``years`` times the error of the mean in years.
     gender, ethnicity, expression: cross-entropy. smoothing: of the labels. distil: 1 - cosine of a linear map of the
     features to the data's teacher embedding; 0: no teacher. repeat: draws per epoch of a picture whose expression is
-    known; rare: of one whose expression is neither neutral nor happiness. measured: the source whose held-out
-    pictures measure age, gender and ethnicity.
+    known; rare: of one whose expression is neither neutral nor happiness. strength: of the augmentation, which weakens
+    from ``fade`` of the budget on, so that the network ends on pictures as they are. measured: the source whose
+    held-out pictures measure age, gender and ethnicity.
     """
 
     age: float = 0.4
@@ -76,6 +77,7 @@ class Options:
     repeat: int = 1
     rare: int = 4
     strength: float = 0.8
+    fade: float = 0.6
     measured: str = "utkface"
 
 
@@ -223,9 +225,10 @@ class Attributes:
         matrices[:, 1, 2] += (2 * TOP + WINDOW - SIDE) / self.recipe.size
         images = augment.warp(self.pixels.take(rows), matrices, batch.resolution)
         images = augment.mirror(images, draws[:, 4])
-        images = augment.colour(images, draws[:, 5:13], strength=options.strength)
-        images = augment.coarse(images, draws[:, 13:15], share=0.25, least=0.25)
-        images = augment.erase(images, draws[:, 15:23], share=0.2, most=0.35)
+        left = 1 - 0.7 * max(0.0, batch.progress - options.fade) / max(1 - options.fade, 1e-9)
+        images = augment.colour(images, draws[:, 5:13], strength=options.strength * left)
+        images = augment.coarse(images, draws[:, 13:15], share=0.25 * left, least=0.25)
+        images = augment.erase(images, draws[:, 15:23], share=0.2 * left, most=0.35)
         features, age, *logits = self.modules["network"](images.contiguous(memory_format=torch.channels_last))
         result = self._age_losses(age.float(), self.years[index])
         for name, values in zip(CLASSES, logits, strict=True):
