@@ -18,7 +18,9 @@ NO_FACE, UNSURE, SMALL, BLURRED = "no face found", "score too low", "too small",
 ENLARGED = 3.0
 """A face that a crop of 128 px would have to enlarge more than this is too small: its eyes are some 12 px apart."""
 
-_DOUBTFUL = 0.3
+_DOUBTFUL, _SURE = 0.3, 0.5
+"""Lowest score that is looked at, and the one from which on no finer look is taken."""
+
 _BORDER = 0.25
 _SIDES = (256, 640)
 
@@ -37,17 +39,19 @@ class Finder:
         # Faces that fill the picture to its edges are seldom found without something around them.
         edge = round(_BORDER * max(image.shape[:2]))
         wide = np.asarray(cv2.copyMakeBorder(image, edge, edge, edge, edge, cv2.BORDER_REPLICATE), np.uint8)
+        best: Face | None = None
         for side in _SIDES:
             found = detector(wide, scales=[side / max(wide.shape[:2])], threshold=_DOUBTFUL)
-            best = chosen(found, wide.shape[1], wide.shape[0])
-            if best is not None and best.points is not None:
-                x0, y0, x1, y1 = best.box
-                return Face(
-                    box=(x0 - edge, y0 - edge, x1 - edge, y1 - edge),
-                    score=best.score,
-                    points=best.points - np.float32(edge),
-                )
-        return None
+            face = chosen(found, wide.shape[1], wide.shape[0])
+            if face is not None and (best is None or face.score > best.score):
+                best = face
+            if best is not None and best.score >= _SURE:
+                break
+        if best is None or best.points is None:
+            return None
+        x0, y0, x1, y1 = best.box
+        box = x0 - edge, y0 - edge, x1 - edge, y1 - edge
+        return Face(box=box, score=best.score, points=best.points - np.float32(edge))
 
 
 def chosen(faces: Sequence[Face], width: int, height: int) -> Face | None:

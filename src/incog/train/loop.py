@@ -181,9 +181,12 @@ class Run:
         norm = torch.nn.utils.clip_grad_norm_(self.task.modules.parameters(), recipe.clip)
         if not bool(torch.isfinite(total + norm)):
             bad = [name for name, value in losses.items() if not bool(torch.isfinite(value))]
+            kept = self.out / CHECKPOINT
+            hint = "try a lower rate"
+            if kept.exists():
+                hint = f"{kept} is the last good state; resume it with another seed or a lower rate"
             raise TrainingError(
-                f"{', '.join(bad) or 'the gradient'} is not a number after {self.steps} steps",
-                hint=f"{self.out / CHECKPOINT} is the last good state; resume it with another seed or a lower rate",
+                f"{', '.join(bad) or 'the gradient'} is not a number after {self.steps} steps", hint=hint
             )
         self.optimiser.step()
         self.images += recipe.batch
@@ -223,17 +226,21 @@ class Run:
             raise OutputError(f"the checkpoint cannot be written: {error}") from error
 
     def load(self) -> None:
-        """Go on from the folder's checkpoint. Raises InputError when there is none, or it is of another network."""
+        """Go on from the folder's checkpoint, by this run's recipe, which is written beside it.
+
+        Raises InputError when there is none, or it is of another network; the folder then stays as it was.
+        """
         state = read_checkpoint(self.out)
         try:
             self.task.modules.load_state_dict(state["modules"])
             self.average.load_state_dict(state["average"])
             self.optimiser.load_state_dict(state["optimiser"])
-        except (RuntimeError, ValueError, KeyError) as error:
+            self.elapsed, self.images, self.steps = state["elapsed"], state["images"], state["steps"]
+        except (RuntimeError, ValueError, KeyError, TypeError) as error:
             raise InputError(
                 f"the checkpoint in {self.out} is of another network or recipe: {error}"
             ) from error
-        self.elapsed, self.images, self.steps = state["elapsed"], state["images"], state["steps"]
+        (self.out / "recipe.toml").write_text(self.recipe.dump(), "utf-8")
 
     def _log(self, losses: Mapping[str, float], speed: float) -> None:
         progress = min(self.elapsed / self.recipe.budget, 1.0)
@@ -281,13 +288,20 @@ def read_checkpoint(folder: Path) -> dict[str, Any]:
 
 
 def open_folder(out: Path, recipe: Recipe, *, resume: bool) -> None:
-    """Make the run's folder and write the recipe into it. Raises OutputError when it holds a run already."""
-    out.mkdir(parents=True, exist_ok=True)
-    if (out / CHECKPOINT).exists() and not resume:
+    """Make the run's folder and write the recipe into it; a run to be resumed stays as it is.
+
+    Raises OutputError when the folder holds a run already, InputError when there is none to resume.
+    """
+    kept = out / CHECKPOINT
+    if resume:
+        if not kept.exists():
+            raise InputError(f"there is no checkpoint in {out}", hint="leave out --resume to begin anew")
+        return
+    if kept.exists():
         raise OutputError(f"{out} already holds a run", hint="add --resume, or choose another --out")
-    if not resume:
-        for old in ("log.jsonl", "figures.jsonl"):
-            (out / old).unlink(missing_ok=True)
+    out.mkdir(parents=True, exist_ok=True)
+    for old in ("log.jsonl", "figures.jsonl"):
+        (out / old).unlink(missing_ok=True)
     (out / "recipe.toml").write_text(recipe.dump(), "utf-8")
 
 

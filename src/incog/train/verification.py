@@ -40,21 +40,42 @@ def threshold_at(impostor: Scores, rate: float) -> float:
 
 
 def tar_at(genuine: Scores, impostor: Scores, rate: float) -> float:
-    """Return TAR@FAR: the share of genuine scores above ``threshold_at(impostor, rate)``."""
+    """Return TAR@FAR: the share of genuine scores above ``threshold_at(impostor, rate)``.
+
+    Raises ValueError without genuine scores, or as ``threshold_at`` does.
+    """
+    _some(genuine)
     return float((genuine > threshold_at(impostor, rate)).mean())
 
 
 def balanced_accuracy(genuine: Scores, impostor: Scores, threshold: float) -> float:
-    """Return the mean of the shares of genuine scores above and impostor scores at or below the threshold."""
+    """Return the mean of the shares of genuine scores above and impostor scores at or below the threshold.
+
+    Raises ValueError when there are none of either.
+    """
+    _some(genuine, impostor)
     return float(((genuine > threshold).mean() + (impostor <= threshold).mean()) / 2)
 
 
 def best_threshold(genuine: Scores, impostor: Scores) -> float:
-    """Return the threshold of the highest balanced accuracy."""
+    """Return the score at which, as threshold, the balanced accuracy is highest; the lowest of several.
+
+    Raises ValueError when there are none of either.
+    """
+    _some(genuine, impostor)
     values = np.concatenate([genuine, impostor])
     weights = np.concatenate(
         [np.full(len(genuine), 1 / len(genuine)), np.full(len(impostor), -1 / len(impostor))]
     )
     order = np.argsort(values)
-    # With the threshold at a sorted value, what lies at or below it is lost: genuine costs, impostors pay.
-    return float(values[order][np.argmin(np.cumsum(weights[order]))])
+    ordered = values[order]
+    # With the threshold at a sorted value, what lies at or below it is lost: genuine costs, impostors pay. Equal
+    # scores are lost together.
+    lost = np.cumsum(weights[order])
+    last = np.append(ordered[1:] > ordered[:-1], True)
+    return float(ordered[last][np.argmin(lost[last])])
+
+
+def _some(*pairs: Scores) -> None:
+    if not all(len(scores) for scores in pairs):
+        raise ValueError("there must be pairs of one person and pairs of two, got none")
