@@ -68,7 +68,8 @@ def test_wrong_points_never_uncover_the_box(turn: float, shift: float, scale: fl
     face = Face(FACE.box, grow=grow)
     hull = outline.mask_hull(face, oval(turn=turn, shift=shift), scale)
     assert holds(hull, geometry.hull(face, 1.0))
-    assert holds(hull, geometry.hull(face, outline.FLOOR * scale))
+    assert holds(hull, outline.least_hull(face, scale))
+    assert holds(geometry.hull(face, scale), outline.least_hull(face, scale))
 
 
 @given(scale=st.floats(1, 2), more=st.floats(0, 1))

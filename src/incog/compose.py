@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,17 +31,28 @@ ALIKE = 0.25
 correlate by more than .968."""
 
 
-def hide(frame: Frame, jobs: Sequence[Job], *, mask_scale: float, safest: str = "") -> tuple[Frame, set[int]]:
+Hulls = Callable[[Frame, Sequence[Face], float], list[Floats]]
+"""Returns the outline that the mask of each face covers, convex, of a frame as it was and a mask scale."""
+
+
+def eggs(frame: Frame, faces: Sequence[Face], scale: float) -> list[Floats]:
+    """Return the outlines that need nothing but boxes."""
+    return [geometry.hull(face, scale) for face in faces]
+
+
+def hide(
+    frame: Frame, jobs: Sequence[Job], *, mask_scale: float, safest: str = "", hulls: Hulls = eggs
+) -> tuple[Frame, set[int]]:
     """Return the frame with the faces hidden, and the ids of tracks with a face that the method could not hide.
 
     That is one that the method called unfit, or that it left almost as it was, such as fine blocks on a small face;
     ``safest`` names the method that is exempt from the second. Unfit faces are not written: the caller renders their
     track with another method. Crops are all taken from the given frame, so the result does not depend on the order of
-    faces, but where masks overlap.
+    faces, but where masks overlap. hulls: where the masks lie.
     """
     groups: dict[tuple[int, int], list[tuple[Job, Floats, Floats]]] = defaultdict(list)
-    for job in jobs:
-        outline = geometry.hull(job.face, mask_scale)
+    outlines = hulls(frame, [job.face for job in jobs], mask_scale)
+    for job, outline in zip(jobs, outlines, strict=True):
         matrix, size = geometry.crop_matrix(job.face, outline)
         groups[size, id(job.method)].append((job, outline, matrix))
     result = frame.copy()

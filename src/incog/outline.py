@@ -38,8 +38,12 @@ def mask_hull(face: Face, dense: Floats | None, scale: float = geometry.MASK_SCA
     if dense is None or not np.isfinite(dense).all():
         return geometry.hull(face, scale)
     own = face_outline(dense, grow=max(MARGIN * scale, 1.0) * (1 + face.grow))
-    floor = geometry.hull(face, max(FLOOR * scale, 1.0))
-    return _convex(np.concatenate([own, floor]))
+    return _convex(np.concatenate([own, least_hull(face, scale)]))
+
+
+def least_hull(face: Face, scale: float = geometry.MASK_SCALE) -> Floats:
+    """Return what the mask of a face covers whatever its dense points say: (K, 2) float32 px, convex."""
+    return geometry.hull(face, max(FLOOR * scale, 1.0))
 
 
 def groups_hull(dense: Floats, *names: str) -> Floats:

@@ -1,0 +1,60 @@
+"""The outlines that masks cover in a frame: the faces' own where landmarks can be trusted, else eggs round boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from incog import colour, geometry
+from incog.outline import mask_hull
+from incog.perceive.landmarks import Landmarker, available, make_landmarker, trusted
+from incog.types import Face, Floats, Frame
+
+AROUND = 0.6
+"""How far around a box the picture is looked at, as a share of the box's longer side."""
+
+LEAST = 16.0
+"""Smallest face in pixels whose landmarks are looked for: below, a crop has nothing to say."""
+
+
+class FaceHulls:
+    """Outlines of faces in frames."""
+
+    def __init__(self, landmarker: Landmarker | None) -> None:
+        """landmarker: None gives eggs for all."""
+        self._landmarker = landmarker
+
+    def __call__(self, frame: Frame, faces: Sequence[Face], scale: float) -> list[Floats]:
+        """Return the outline of each face, (K, 2) float32 px, convex: see ``incog.outline.mask_hull``.
+
+        frame: as it was before anything was hidden.
+        """
+        return [mask_hull(face, self._dense(frame, face), scale) for face in faces]
+
+    def _dense(self, frame: Frame, face: Face) -> Floats | None:
+        """Return the dense points of a face in pixels of the frame, None where they are not to be trusted."""
+        if self._landmarker is None or face.size < LEAST:
+            return None
+        corners = np.array(face.box, np.float32).reshape(2, 2)
+        region = colour.align(geometry.bounds(corners, AROUND * face.size), frame)
+        if region[0] >= region[2] or region[1] >= region[3]:
+            return None
+        away = np.array(region[:2], np.float32)
+        x0, y0, x1, y1 = face.box
+        here = Face(
+            (x0 - region[0], y0 - region[1], x1 - region[0], y1 - region[1]),
+            face.score,
+            None if face.points is None else (face.points - away).astype(np.float32),
+            face.grow,
+        )
+        found = self._landmarker(colour.rgb8(frame, region), [here])[0]
+        return (found.points + away).astype(np.float32) if trusted(found, here) else None
+
+
+def make_hulls(*, device: str = "cpu", threads: int = 1) -> FaceHulls:
+    """Return the outlines by the landmark network that the package brings, or eggs where it brings none.
+
+    Raises ModelError when the network is not the recorded file.
+    """
+    return FaceHulls(make_landmarker(device=device, threads=threads) if available() else None)
