@@ -1,6 +1,8 @@
 """Teachers: what other networks know of pictures, written down as labels.
 
 ``python -m incog.train.teachers mesh --data NAME=ZIP ... --out FILE.npz`` lays MediaPipe's face mesh over every face.
+``python -m incog.train.teachers clip --data NAME=VIDEO --faces FACES.npz --out FILE.npz`` does so in frames of a video,
+at the rows ``frame`` and ``five`` (5, 2) of FACES, once per face as the mesh is used alone, without averaging views.
 It needs mediapipe 0.10.21, the last release that brings the networks: ``pip install --no-deps mediapipe==0.10.21`` with
 protobuf 4, absl-py, attrs, flatbuffers and matplotlib, best in an environment of its own.
 """
@@ -219,17 +221,44 @@ def mesh_labels(
     }
 
 
+def clip_points(video: Path, frames: Array, fives: Floats, mesh: Mesh) -> Floats:
+    """Return the dense points of faces in frames of a video by one view each, (N, 130, 2) float32, NaN without a mesh.
+
+    frames: (N,) indices. fives: (N, 5, 2) px.
+    """
+    import av
+
+    found = np.full((len(frames), dense.COUNT, 2), np.nan, np.float32)
+    with av.open(str(video)) as container:
+        for index, frame in enumerate(container.decode(video=0)):
+            for row in np.nonzero(frames == index)[0]:
+                picture = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+                points = seen(mesh, picture, fives[row], VIEWS[0])
+                if points is not None:
+                    found[row] = points[:, :2]
+    return found
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Label the sources of the command line; see the module's docstring."""
     parser = argparse.ArgumentParser(prog="python -m incog.train.teachers")
-    parser.add_argument("teacher", choices=["mesh"])
+    parser.add_argument("teacher", choices=["mesh", "clip"])
     parser.add_argument("--data", nargs="+", required=True, metavar="NAME=ZIP")
+    parser.add_argument("--faces", type=Path, metavar="FACES.npz")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.npz")
     given = parser.parse_args(arguments)
     sources: Mapping[str, Path] = {
         name: Path(path) for name, _, path in (item.partition("=") for item in given.data)
     }
     cv2.setNumThreads(1)
+    if given.teacher == "clip":
+        if given.faces is None:
+            parser.error("clip needs --faces")
+        with np.load(given.faces) as rows:
+            frames, fives = rows["frame"], rows["five"]
+        points = clip_points(next(iter(sources.values())), frames, fives, mediapipe_mesh())
+        np.savez_compressed(given.out, points=points)
+        return
     labels = mesh_labels(read(sources), mediapipe_mesh())
     np.savez_compressed(given.out, **labels)  # type: ignore[arg-type]
     good = float((labels["quality"].astype(np.float32) > 0).mean())
