@@ -117,7 +117,7 @@ def to_onnx(
     module: nn.Module, example: Tensor, input_name: str, output_names: list[str], dynamic: Mapping[int, str]
 ) -> bytes:
     """Return a module of one input as ONNX; ``dynamic`` names the axes of the input that may have any length."""
-    axes = {axis: torch.export.Dim(name) for axis, name in dynamic.items()}
+    axes = {axis: torch.export.Dim(name) if isinstance(name, str) else name for axis, name in dynamic.items()}
     with warnings.catch_warnings():
         # The exporter warns of its own use of names that its libraries have deprecated.
         warnings.simplefilter("ignore")

@@ -6,12 +6,13 @@ Anchor-free, of the kind of YuNet (Wu, Peng, Yu 2023) and FCOS (Tian et al. 2019
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from incog.train.nets import Block
+from incog.train.nets import Stem
 
 STRIDES = (8, 16, 32)
 """Pixels between the cells of each level."""
@@ -25,12 +26,12 @@ REACH = 4.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """stem: channels at half resolution. widths: at a 4th, 8th, 16th and 32nd. blocks: residual ones at each of these.
-    neck: channels of the pyramid."""
+    """widths: channels at a 4th, 8th, 16th and 32nd of the resolution. blocks: residual ones at each of these.
+    inner: channels inside those blocks. neck: channels of the pyramid."""
 
-    stem: int = 16
-    widths: tuple[int, ...] = (32, 48, 64, 96)
+    widths: tuple[int, ...] = (32, 48, 64, 64)
     blocks: tuple[int, ...] = (0, 1, 1, 1)
+    inner: tuple[int, ...] = (32, 32, 64, 64)
     neck: int = 32
 
 
@@ -41,19 +42,31 @@ def unit(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
     )
 
 
+class Pinched(nn.Module):
+    """Two 3x3 convolutions with fewer channels between them, and a shortcut."""
+
+    def __init__(self, width: int, inner: int) -> None:
+        super().__init__()
+        self.first = unit(width, inner)
+        self.second = nn.Conv2d(inner, width, 3, 1, 1, bias=False)
+        self.norm = nn.BatchNorm2d(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(x + self.norm(self.second(self.first(x))))
+
+
 class DetectorNet(nn.Module):
     """(B, 3, H, W) R'G'B' in 0..1, sides multiples of 32 -> a map (B, 15, H / s, W / s) for each stride s."""
 
     def __init__(self, options: Network) -> None:
         super().__init__()
-        widths, neck = options.widths, options.neck
-        self.stem = nn.Sequential(unit(3, options.stem, 2), unit(options.stem, widths[0], 2))
-        stages: list[nn.Module] = [
-            nn.Sequential(*(Block(widths[0], widths[0]) for _ in range(options.blocks[0])))
-        ]
-        for level in range(1, len(widths)):
-            inner = (Block(widths[level], widths[level]) for _ in range(options.blocks[level]))
-            stages.append(nn.Sequential(unit(widths[level - 1], widths[level], 2), *inner))
+        widths, neck, inner = options.widths, options.neck, options.inner
+        self.stem = Stem(widths[0])
+        stages: list[nn.Module] = []
+        for level, width in enumerate(widths):
+            blocks = [Pinched(width, inner[level]) for _ in range(options.blocks[level])]
+            down = [unit(widths[level - 1], width, 2)] if level else []
+            stages.append(nn.Sequential(*down, *blocks))
         self.stages = nn.ModuleList(stages)
         self.lateral = nn.ModuleList(nn.Conv2d(width, neck, 1) for width in widths[1:])
         # Upwards, each cell becomes four of its own making: finer than copying it, and as cheap.
@@ -71,7 +84,7 @@ class DetectorNet(nn.Module):
             nn.init.constant_(head.bias[:1], -4.0)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        x = self.stages[0](self.stem(x * 2 - 1))
+        x = self.stages[0](self.stem(x))
         fine = self.stages[1](x)
         middle = self.stages[2](fine)
         coarse = self.lateral[2](self.stages[3](middle))
@@ -87,16 +100,19 @@ class DetectorNet(nn.Module):
 class Shipped(nn.Module):
     """(B, 3, H, W) RGB 0..255 -> the three maps, with a score in 0..1 in place of the logit."""
 
-    def __init__(self, network: nn.Module, *, slope: float, shift: float) -> None:
+    def __init__(self, network: DetectorNet, *, slope: float, shift: float) -> None:
         """slope, shift: of the logits, so that scores mean the same as those of other detectors."""
         super().__init__()
-        self.network, self.slope, self.shift = network, slope, shift
+        self.network = copy.deepcopy(network)
+        # The first kernel can take the scaling of the pixels, and the heads that of the logits.
+        next(self.network.stem.parameters()).data.mul_(1 / 255)
+        for head in self.network.heads:
+            weight, bias = head.parameters()
+            weight.data[:1].mul_(slope)
+            bias.data[:1].mul_(slope).add_(shift)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        a, b, c = (
-            torch.cat([torch.sigmoid(level[:, :1] * self.slope + self.shift), level[:, 1:]], 1)
-            for level in self.network(x * (1 / 255))
-        )
+        a, b, c = (torch.cat([torch.sigmoid(level[:, :1]), level[:, 1:]], 1) for level in self.network(x))
         return a, b, c
 
 

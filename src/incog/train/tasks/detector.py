@@ -270,6 +270,7 @@ class Detector:
         return tensor([collage.pixels for collage in self.held[:4]], self.device) * 255
 
     def shipped(self, network: nn.Module) -> nn.Module:
+        assert isinstance(network, DetectorNet)
         return Shipped(network, slope=self.options.slope, shift=self.options.shift)
 
     def card(self) -> dict[str, Any]:
