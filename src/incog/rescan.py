@@ -13,7 +13,7 @@ import numpy as np
 
 from incog import colour, geometry
 from incog.perceive.detector import Detector, merge, scales_for
-from incog.perceive.recogniser import Recogniser, Sight
+from incog.perceive.recogniser import Recogniser, Sight, around_points
 from incog.perceive.search import SURE, Searcher, photo_scale, video_scale
 from incog.types import Bytes, Depth, Face, Floats, Frame, Track
 
@@ -186,7 +186,7 @@ class Comparison:
             if float(vector @ known.vector) < level or not self._recogniser.is_telling(known):
                 continue
             if covered(number):
-                findings.exposed.append((frame.index, known.face))
+                findings.exposed.append((frame.index, around_points(known.face)))
             else:
                 findings.recognised.add(number)
 

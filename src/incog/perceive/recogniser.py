@@ -35,14 +35,17 @@ BLANK = 1e-2
 """Rate of false matches at whose level a face that matches its own heavy blur is nobody's: hair, the back of a head, a
 figure in a sign. Of sharp photos of faces fewer than one in a hundred are that similar."""
 
-_COARSE = 8
-"""Side in pixels of the picture that is left of an aligned crop by that blur."""
+_HEAVY = 14.0
+"""Of that blur, in pixels of the aligned crop: light and colour are left, and no features."""
+
+_COARSE = 16
+"""Side in pixels of the small picture that it is made from."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Sight:
     """One look at a face. face: with its five points. vector: (D,) float32 unit norm, in memory only. whole: whether it
-    is sharp, seen from the front, and surely a face. coarse: (8, 8, 3) uint8, its light and colours."""
+    is sharp, seen from the front, and surely a face. coarse: (16, 16, 3) uint8, its light and colours."""
 
     face: Face
     vector: Floats
@@ -78,7 +81,8 @@ class Recogniser:
         """Whether a look shows enough of a face to be somebody's: whole, and more than its light and colours."""
         if not sight.whole:
             return False
-        plain = cv2.resize(sight.coarse, (SIZE, SIZE), interpolation=cv2.INTER_CUBIC)
+        plain = cv2.resize(sight.coarse, (SIZE, SIZE), interpolation=cv2.INTER_LINEAR)
+        plain = cv2.GaussianBlur(plain, (0, 0), _HEAVY)
         return float(sight.vector @ self._embed(np.asarray(plain, np.uint8))) < self._blank
 
     def is_clear(self, sight: Sight) -> bool:
@@ -130,6 +134,16 @@ def crop_of(frame: Frame, face: Face) -> Bytes | None:
         return None
     points = face.points - np.array(region[:2], np.float32)
     return align(colour.rgb8(frame, region), Face(box=face.box, points=points.astype(np.float32)))
+
+
+def around_points(face: Face) -> Face:
+    """Return the face with the box, brow to chin, that its points alone call for. Raises ValueError without them."""
+    if face.points is None:
+        raise ValueError("a face must have its five points, got none")
+    corners = np.array([[18, 28], [94, 28], [18, 112], [94, 112]], np.float32)
+    placed = geometry.apply(geometry.inverse(similarity_transform(face.points)), corners)
+    (x0, y0), (x1, y1) = placed.min(axis=0), placed.max(axis=0)
+    return Face((float(x0), float(y0), float(x1), float(y1)), 1.0, face.points)
 
 
 def sharpness(crop: Bytes) -> float:
