@@ -23,7 +23,7 @@ def pack(
         str, typer.Option("--template", help="How faces are aligned: arcface, outline or wide.")
     ] = "arcface",
     size: Annotated[int, typer.Option("--size", help="Side of the crops in pixels.")] = 128,
-    quality: Annotated[int, typer.Option("--quality", help="Of the WebP, 1 to 100.")] = 85,
+    quality: Annotated[int, typer.Option("--quality", help="Of the WebP, 1 to 100.")] = 80,
     teacher: Annotated[
         str | None,
         typer.Option(

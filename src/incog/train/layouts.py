@@ -61,8 +61,12 @@ def recognise(path: Path) -> tuple[str, Path]:
             path, f"pictures beside folders of pictures, such as {here[0].name} and {full[0].name}/"
         )
     if here:
-        named = sum(bool(_UTKFACE.match(item.name)) for item in here[:_SAMPLED])
-        return ("utkface" if named > len(here[:_SAMPLED]) / 2 else "images"), path
+        named = [bool(_UTKFACE.match(item.name)) for item in here[:_SAMPLED]]
+        if not any(named):
+            return "images", path
+        if 2 * sum(named) < len(named):
+            raise _unclear(path, "pictures of which only some are named as in UTKFace")
+        return "utkface", path
     if not full:
         raise InputError(
             f"{path} holds no pictures in a layout that can be read", hint=f"looked for: {LOOKED_FOR}"

@@ -44,7 +44,7 @@ class Settings:
 
     template: str = "arcface"
     size: int = 128
-    quality: int = 85
+    quality: int = 80
     most: int | None = None
     least_score: float = 0.5
     embeddings: bool = False

@@ -130,7 +130,7 @@ def _teacher(path: Path) -> dict[str, tuple[Floats, Floats, float | None]]:
         with np.load(path) as rows:
             names, points, embeddings = rows["name"], rows["points"], rows["embedding"]
             scores = rows["score"] if "score" in rows.files else np.full(len(names), np.nan)
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{path} is not a teacher's name, points and embedding: {error}") from error
     if points.shape != (len(names), 5, 2) or embeddings.ndim != 2 or len(embeddings) != len(names):
         raise InputError(

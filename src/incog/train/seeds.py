@@ -16,7 +16,8 @@ def uniform(seed: int, items: Integers, epochs: Integers, count: int) -> Floats:
 
     items, epochs: (B,) int64. The numbers do not depend on what else is in the batch.
     """
-    state = _mixed(np.full(len(items), seed % 2**64, np.uint64))
+    # Mixed twice, or seed 1 of item 2 would draw what seed 2 of item 1 draws.
+    state = _mixed(_mixed(np.full(len(items), seed % 2**64, np.uint64)))
     for part in (items, epochs):
         state = _mixed(state ^ _mixed(part.astype(np.uint64)))
     words = _mixed(state[:, None] ^ _mixed(np.arange(1, count + 1, dtype=np.uint64))[None])
