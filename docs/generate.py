@@ -29,7 +29,7 @@ from incog.methods import DEFAULT, METHODS
 from incog.methods.parameters import describe
 from incog.models import Card, cards
 from incog.pipeline import Perception, parameters
-from incog.plan import Plan, PlanTrack, SourceRecord
+from incog.plan import Plan, PlanTrack, SelectionRecord, SourceRecord
 from incog.report import ClaimReport, FileReport, Report, Rescan
 from incog.track import single
 from incog.types import Bytes, Frame, Layout, Track
@@ -308,7 +308,7 @@ def report_page() -> str:
         "`incog plan` writes it and `incog render` acts on it. It says where people are, so it is as sensitive as "
         "the file. It holds no key, no pixel and no description of a face. "
         "[Use](use.md#review-and-edit-a-plan) shows how to edit one.",
-        *_models(Plan, SourceRecord, PlanTrack),
+        *_models(Plan, SourceRecord, PlanTrack, SelectionRecord),
         _example(plan),
         "## The report",
         "`--report FILE` writes it. It is made to be shared: it holds no file name (unless `--report-names` is "
