@@ -140,7 +140,7 @@ def test_wrong_exposures_stay_within_the_risk(measured: Calibration) -> None:
 
 
 def test_too_many_comparisons_for_the_data_leave_nobody_visible(measured: Calibration) -> None:
-    small = measured.model_copy(update={"tails": [measured.tails[0].model_copy(update={"pairs": 10_000})]})
+    small = measured.model_copy(update={"tails": [measured.tails[0].model_copy(update={"pairs": 3_000})]})
     tracks = [moving(number, 0, 6, 100 * number) for number in range(1, 700)]
     sights = {item.id: seen(0, [[0.99]] * 6) for item in tracks}
     result = decided("keep", small, sights, tracks)

@@ -127,7 +127,7 @@ def test_the_tail_of_an_exponential_is_found(made: Calibration) -> None:
     tail = calibration._tail("any", 900, scores.astype(np.float32), repeated=0.55)
     assert tail.scale == pytest.approx(0.04, rel=0.05)
     for rate in (1e-2, 1e-3, 1e-5):
-        assert calibration._score_at(tail, rate) == pytest.approx(0.2 + 0.04 * np.log(1 / rate), abs=0.02)
+        assert tail.score_at(rate) == pytest.approx(0.2 + 0.04 * np.log(1 / rate), abs=0.02)
     rates = [tail.rate(score) for score in np.linspace(-1, 1, 300)]
     assert all(before >= after for before, after in pairwise(rates))
 

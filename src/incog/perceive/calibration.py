@@ -25,10 +25,10 @@ FILE = "embedder.json"
 UPPER = 0.01
 """Share of the impostor scores to which a tail is fitted."""
 
-BEYOND = 10.0
+BEYOND = 30.0
 """How many times rarer than one pair of the data a false match may be for its rate to be stated."""
 
-LEAST_PAIRS = 10_000
+LEAST_PAIRS = 3_000
 """A group with fewer pairs gets no figure."""
 
 REPEATED = 0.1
@@ -79,6 +79,14 @@ class Tail(BaseModel):
             return counted
         fitted = UPPER * float(np.exp((start - score) / self.scale))
         return max(counted, fitted)
+
+    def score_at(self, rate: float) -> float:
+        """Return the smallest score at which the rate is at most ``rate``, to 1e-4 and never below."""
+        low, high = -1.0, 4.0
+        while high - low > 1e-4:
+            middle = (low + high) / 2
+            low, high = (low, middle) if self.rate(middle) <= rate else (middle, high)
+        return high
 
 
 class Calibration(BaseModel):
@@ -138,7 +146,7 @@ class Calibration(BaseModel):
 
     def sensitive(self, rate: float) -> float:
         """Return the lowest threshold that some group's rate of false matches allows: for warnings, not for trust."""
-        return min(_score_at(tail, rate) for tail in self.tails)
+        return min(tail.score_at(rate) for tail in self.tails)
 
 
 def threshold(calibration: Calibration, comparisons: int, risk: float) -> float:
@@ -159,16 +167,7 @@ def threshold(calibration: Calibration, comparisons: int, risk: float) -> float:
             f"the risk must be at least {least * comparisons:.2g} for {comparisons} comparisons, got {risk:g}: "
             "the measured data cannot speak of less"
         )
-    return max(_score_at(tail, rate) for tail in calibration.tails)
-
-
-def _score_at(tail: Tail, rate: float) -> float:
-    """Return the smallest score at which the tail's rate is at most ``rate``, to 1e-4 and never below."""
-    low, high = -1.0, 4.0
-    while high - low > 1e-4:
-        middle = (low + high) / 2
-        low, high = (low, middle) if tail.rate(middle) <= rate else (middle, high)
-    return high
+    return max(tail.score_at(rate) for tail in calibration.tails)
 
 
 def calibrate(
