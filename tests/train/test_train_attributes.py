@@ -17,11 +17,13 @@ from incog.errors import InputError, UsageError  # noqa: E402
 from incog.perceive.attributes import CLASSES, OnnxAttributes  # noqa: E402
 from incog.train import seeds  # noqa: E402
 from incog.train.attribute_labels import Group, Labels, groups, labels, margins, moments  # noqa: E402
+from incog.train.calibration import Scaling  # noqa: E402
 from incog.train.faces import Faces, template  # noqa: E402
 from incog.train.loop import Batch  # noqa: E402
+from incog.train.nets_attributes import LEFT, TOP, WINDOW, AttributesNet, Network, Shipped, seen  # noqa: E402
 from incog.train.recipe import Recipe  # noqa: E402
 from incog.train.tasks import attributes  # noqa: E402
-from incog.train.tasks.attributes import Attributes, AttributesNet, Network, Shipped, seen  # noqa: E402
+from incog.train.tasks.attributes import Attributes  # noqa: E402
 
 CPU = torch.device("cpu")
 
@@ -176,13 +178,13 @@ def test_training_sees_the_window_that_is_measured(task: Attributes, monkeypatch
 
 def test_what_lies_beyond_the_window_changes_nothing() -> None:
     network = AttributesNet(Network(widths=(8, 8, 8, 8), blocks=(1, 1, 1, 1)))
-    scaling = {name: attributes.Scaling(1.0, (0.0,) * len(kinds)) for name, kinds in CLASSES.items()}
-    shipped = Shipped(network, {"age": attributes.Scaling(2.0, ()), **scaling}, 64).eval()
+    scaling = {name: Scaling(1.0, (0.0,) * len(kinds)) for name, kinds in CLASSES.items()}
+    shipped = Shipped(network, {"age": Scaling(2.0, ()), **scaling}, 64).eval()
     crops = torch.rand(2, 3, 112, 112) * 255
     other = crops.clone()
-    other[:, :, : attributes.TOP] = 0
-    other[:, :, :, : attributes.LEFT] = 255
-    other[:, :, :, attributes.LEFT + attributes.WINDOW :] = 9
+    other[:, :, :TOP] = 0
+    other[:, :, :, :LEFT] = 255
+    other[:, :, :, LEFT + WINDOW :] = 9
     for one, two in zip(shipped(crops), shipped(other), strict=True):
         assert torch.equal(one, two)
     other[:, :, 60:70, 50:60] += 80

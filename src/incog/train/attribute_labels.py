@@ -69,6 +69,19 @@ def labels(faces: Faces) -> Labels:
     return Labels(np.minimum(years, AGES - 1, dtype=np.float32), classes)
 
 
+def age_targets(years: Floats, spread: float) -> Floats:
+    """Return Gaussians of ``spread`` years about the ages, (N, 101) float32 of sum 1; of no meaning where unknown."""
+    scale = np.arange(AGES, dtype=np.float32)
+    heights = np.exp(-np.square(scale - years[:, None]) / (2 * spread**2))
+    return np.asarray(heights / heights.sum(1, keepdims=True), np.float32)
+
+
+def class_targets(codes: Integers, name: str, smoothing: float) -> Floats:
+    """Return smoothed labels of an attribute, (N, K) float32 of sum 1; of no meaning where unknown."""
+    count = len(CLASSES[name])
+    return np.asarray((1 - smoothing) * np.eye(count)[codes] + smoothing / count, np.float32)
+
+
 def moments(shares: Floats) -> tuple[Floats, Floats]:
     """Return mean and standard deviation in years, (N,) float32 each, of distributions over ages (N, 101)."""
     scale = np.arange(AGES, dtype=np.float32)

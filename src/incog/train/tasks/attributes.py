@@ -13,14 +13,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from incog.errors import InputError, must_be
+from incog.errors import InputError
 from incog.perceive.attributes import CLASSES
 from incog.train import augment, calibration
 from incog.train.attribute_labels import (
     AGES,
     Group,
     age_figures,
+    age_targets,
     class_figures,
+    class_targets,
     groups,
     labels,
     margins,
@@ -29,29 +31,13 @@ from incog.train.attribute_labels import (
 from incog.train.calibration import Scaling
 from incog.train.faces import Split, gather
 from incog.train.loop import Batch
-from incog.train.nets import Trunk
+from incog.train.nets_attributes import LEFT, SIDE, TOP, WINDOW, AttributesNet, Network, Shipped, seen
+from incog.train.opinions import crosswise
 from incog.train.pixels import Pixels, middle, tiled
 from incog.train.readers import read
 from incog.train.recipe import Recipe
 from incog.train.seeds import Integers
 from incog.types import Bytes, Floats
-
-SIDE = 112
-"""Side of the crops that the exported network takes; inside it works at the recipe's last resolution."""
-
-LEFT, TOP, WINDOW = 14, 28, 84
-"""The square of a crop that the network sees, brows to chin: UTKFace's pictures hold hardly more (the square lies in
-most of them), and what only some sources hold, such as hair, would tell the sources apart instead of the faces."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Network:
-    """kind: ``residual`` (``nets.Trunk``) or ``plain``. widths, blocks: of the stages. dropout: before the heads."""
-
-    kind: str = "residual"
-    widths: tuple[int, ...] = (32, 64, 128, 192)
-    blocks: tuple[int, ...] = (1, 2, 2, 1)
-    dropout: float = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,11 +45,13 @@ class Options:
     """Weights of the losses and what is learnt from.
 
     age: cross-entropy to a Gaussian of ``spread`` years, and ``years`` times the error of the mean in years.
-    gender, ethnicity, expression: cross-entropy. smoothing: of the labels. distil: 1 - cosine of a linear map of the
-    features to the data's teacher embedding; 0: no teacher. repeat: draws per epoch of a picture whose expression is
-    known; rare: of one whose expression is neither neutral nor happiness. strength: of the augmentation, which weakens
-    from ``fade`` of the budget on, so that the network ends on pictures as they are. measured: the source whose
-    held-out pictures measure age, gender and ethnicity.
+    gender, ethnicity, expression: cross-entropy. smoothing: of the labels.
+    distil: 1 - cosine of a linear map of the features to the data's teacher embedding. opinions: share that what
+    classifiers over these embeddings say has in the targets of age, gender and ethnicity, and its weight where a label
+    is missing. With both 0 there is no teacher.
+    repeat: draws per epoch of a picture whose expression is known; rare: of one that is neither neutral nor happiness.
+    strength: of the augmentation, which weakens from ``fade`` of the budget on, so that the network ends on pictures as
+    they are. measured: the source whose held-out pictures measure age, gender and ethnicity.
     """
 
     age: float = 0.4
@@ -74,82 +62,12 @@ class Options:
     expression: float = 2.0
     smoothing: float = 0.05
     distil: float = 1.0
+    opinions: float = 0.0
     repeat: int = 1
     rare: int = 4
     strength: float = 0.8
     fade: float = 0.6
     measured: str = "utkface"
-
-
-class Plain(nn.Sequential):
-    """Convolutions and maximum pooling, no shortcuts: (B, 3, H, W) -> (B, widths[-1], H / 2**(stages + 1), ...)."""
-
-    def __init__(self, widths: tuple[int, ...], blocks: tuple[int, ...]) -> None:
-        layers: list[nn.Module] = [nn.Conv2d(3, widths[0], 5, 2, 2, bias=False), nn.BatchNorm2d(widths[0])]
-        layers.append(nn.SiLU(inplace=True))
-        inputs = widths[0]
-        for width, count in zip(widths, blocks, strict=True):
-            layers.append(nn.MaxPool2d(2))
-            for _ in range(count):
-                layers += [nn.Conv2d(inputs, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width)]
-                layers.append(nn.SiLU(inplace=True))
-                inputs = width
-        super().__init__(*layers)
-
-
-KINDS = {"residual": Trunk, "plain": Plain}
-
-
-class AttributesNet(nn.Module):
-    """(B, 3, H, W) R'G'B' in 0..1 -> features (B, D) and logits of ages (B, 101) and of ``CLASSES`` (B, K) each."""
-
-    def __init__(self, options: Network) -> None:
-        super().__init__()
-        if options.kind not in KINDS:
-            raise must_be("kind of network", f"one of {', '.join(KINDS)}", options.kind)
-        self.trunk = KINDS[options.kind](options.widths, options.blocks)
-        width = options.widths[-1]
-        self.norm = nn.BatchNorm1d(width)
-        self.dropout = nn.Dropout(options.dropout)
-        self.age = nn.Linear(width, AGES)
-        self.heads = nn.ModuleDict({name: nn.Linear(width, len(kinds)) for name, kinds in CLASSES.items()})
-
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        features = self.norm(self.trunk(x * 2 - 1).mean((2, 3)))
-        kept = self.dropout(features)
-        return features, self.age(kept), *(head(kept) for head in self.heads.values())
-
-
-class Shipped(nn.Module):
-    """(B, 3, 112, 112) RGB 0..255 -> years (B,), spread in years (B,), probabilities of ``CLASSES`` (B, K) each."""
-
-    def __init__(self, network: nn.Module, scalings: Mapping[str, Scaling], side: int) -> None:
-        super().__init__()
-        self.network, self.side = network, side
-        self.years: Tensor
-        self.register_buffer("years", torch.arange(AGES, dtype=torch.float32))
-        self.temperatures = [scalings[name].temperature for name in ("age", *CLASSES)]
-        for name in CLASSES:
-            self.register_buffer(f"bias_{name}", torch.tensor(scalings[name].bias, dtype=torch.float32))
-
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        _, age, *logits = self.network(seen(x, self.side) * (1 / 255))
-        shares = torch.softmax(age / self.temperatures[0], 1)
-        mean = (shares * self.years).sum(1)
-        variance = (shares * (self.years - mean[:, None]).square()).sum(1)
-        probabilities = [
-            torch.softmax(values / temperature + getattr(self, f"bias_{name}"), 1)
-            for name, values, temperature in zip(CLASSES, logits, self.temperatures[1:], strict=True)
-        ]
-        return mean, variance.sqrt(), *probabilities
-
-
-def seen(crops: Tensor, side: int) -> Tensor:
-    """Return what the network sees of crops (B, C, 112, 112), as (B, C, side, side)."""
-    window = crops[:, :, TOP : TOP + WINDOW, LEFT : LEFT + WINDOW]
-    if side == WINDOW:
-        return window
-    return functional.interpolate(window, size=(side, side), mode="bilinear", align_corners=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -186,8 +104,9 @@ class Attributes:
         network = recipe.section("network", Network)
         self.modules = nn.ModuleDict({"network": AttributesNet(network)})
         self.teacher = self._teacher()
-        if self.teacher is not None:
+        if self.teacher is not None and self.options.distil > 0:
             self.modules["teacher"] = nn.Linear(network.widths[-1], self.teacher.shape[1])
+        self.targets, self.weights = self._targets(train)
 
     def _held(self, part: Split) -> Integers:
         rows = self.faces.rows(part).astype(np.int64)
@@ -208,15 +127,57 @@ class Attributes:
         ]
 
     def _teacher(self) -> Tensor | None:
-        if self.options.distil <= 0:
+        if self.options.distil <= 0 and self.options.opinions <= 0:
             return None
         if self.faces.embeddings is None:
-            raise InputError("the data holds no teacher embeddings", hint="set distil = 0")
+            raise InputError("the data holds no teacher embeddings", hint="set distil = 0 and opinions = 0")
         return torch.from_numpy(self.faces.embeddings).to(self.device)
+
+    def _targets(self, train: Integers) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Return what each face is taught, (N, K) by name, and how much that weighs, (N,)."""
+        targets = {"age": age_targets(self.labels.years, self.options.spread)}
+        targets |= {
+            name: class_targets(self.labels.classes[name], name, self.options.smoothing) for name in CLASSES
+        }
+        known = {"age": self.labels.years >= 0}
+        known |= {name: codes >= 0 for name, codes in self.labels.classes.items()}
+        weights = {name: mask.astype(np.float32) for name, mask in known.items()}
+        share = self.options.opinions
+        if share > 0 and self.faces.embeddings is not None:
+            embeddings = self.faces.embeddings.astype(np.float32)
+            rows = train[~np.isnan(embeddings[train]).any(1)]
+            told = ("age", "gender", "ethnicity")
+            given = {name: (targets[name][rows], known[name][rows].astype(np.int64)) for name in told}
+            for name, said in crosswise(embeddings[rows], given, seed=self.recipe.seed).items():
+                keep = np.where(known[name][rows], 1 - share, 0).astype(np.float32)[:, None]
+                targets[name][rows] = keep * targets[name][rows] + (1 - keep) * said
+                weights[name][rows] = np.maximum(weights[name][rows], share)
+        return tuple(  # type: ignore[return-value]
+            {name: torch.from_numpy(values).to(self.device) for name, values in table.items()}
+            for table in (targets, weights)
+        )
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         options, rows = self.options, self.rows[batch.items]
         index = torch.from_numpy(rows).to(self.device)
+        images = self._augmented(rows, batch)
+        features, *logits = self.modules["network"](images.contiguous(memory_format=torch.channels_last))
+        result: dict[str, Tensor] = {}
+        for name, values in zip(("age", *CLASSES), logits, strict=True):
+            entropy = -(self.targets[name][index] * functional.log_softmax(values.float(), 1)).sum(1)
+            # Over all faces, so that a batch with few labels weighs little.
+            result[name] = getattr(options, name) * (entropy * self.weights[name][index]).mean()
+        scale = torch.arange(AGES, device=self.device, dtype=torch.float32)
+        years = self.years[index]
+        error = ((functional.softmax(logits[0].float(), 1) * scale).sum(1) - years).abs()
+        result["years"] = options.years * torch.where(years >= 0, error, 0.0).mean()
+        if "teacher" in self.modules and self.teacher is not None:
+            target = self.teacher[index].float()
+            cosine = functional.cosine_similarity(self.modules["teacher"](features).float(), target)
+            result["distil"] = options.distil * torch.where(cosine.isnan(), 0.0, 1 - cosine).mean()
+        return result
+
+    def _augmented(self, rows: Integers, batch: Batch) -> Tensor:
         draws = batch.uniform(24)
         matrices = augment.turned(draws[:, 0:4], degrees=8, zoom=(0.96, 1.12), shift=0.05)
         # From half sides of the window to those of the stored picture, about the window's middle.
@@ -225,35 +186,10 @@ class Attributes:
         matrices[:, 1, 2] += (2 * TOP + WINDOW - SIDE) / self.recipe.size
         images = augment.warp(self.pixels.take(rows), matrices, batch.resolution)
         images = augment.mirror(images, draws[:, 4])
-        left = 1 - 0.7 * max(0.0, batch.progress - options.fade) / max(1 - options.fade, 1e-9)
-        images = augment.colour(images, draws[:, 5:13], strength=options.strength * left)
+        left = 1 - 0.7 * max(0.0, batch.progress - self.options.fade) / max(1 - self.options.fade, 1e-9)
+        images = augment.colour(images, draws[:, 5:13], strength=self.options.strength * left)
         images = augment.coarse(images, draws[:, 13:15], share=0.25 * left, least=0.25)
-        images = augment.erase(images, draws[:, 15:23], share=0.2 * left, most=0.35)
-        features, age, *logits = self.modules["network"](images.contiguous(memory_format=torch.channels_last))
-        result = self._age_losses(age.float(), self.years[index])
-        for name, values in zip(CLASSES, logits, strict=True):
-            target = self.targets[name][index]
-            loss = functional.cross_entropy(
-                values.float(), target, ignore_index=-1, label_smoothing=options.smoothing, reduction="sum"
-            )
-            # By the labels that are there, so that a batch with few of them weighs little.
-            result[name] = getattr(options, name) * loss / len(rows)
-        if self.teacher is not None:
-            target = self.teacher[index].float()
-            cosine = functional.cosine_similarity(self.modules["teacher"](features).float(), target)
-            result["distil"] = options.distil * torch.where(cosine.isnan(), 0.0, 1 - cosine).mean()
-        return result
-
-    def _age_losses(self, logits: Tensor, years: Tensor) -> dict[str, Tensor]:
-        known = (years >= 0).float()
-        scale = torch.arange(AGES, device=logits.device, dtype=torch.float32)
-        target = torch.softmax(-(scale - years[:, None]).square() / (2 * self.options.spread**2), 1)
-        entropy = -(target * functional.log_softmax(logits, 1)).sum(1)
-        error = ((functional.softmax(logits, 1) * scale).sum(1) - years).abs()
-        return {
-            "age": self.options.age * (entropy * known).mean(),
-            "years": self.options.years * (error * known).mean(),
-        }
+        return augment.erase(images, draws[:, 15:23], share=0.2 * left, most=0.35)
 
     @torch.no_grad()
     def look(self, network: nn.Module, rows: Integers) -> Held:
