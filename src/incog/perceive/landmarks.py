@@ -29,7 +29,7 @@ REACH = 132.0
 TEMPLATE: Floats = ((ARCFACE - [56, 70]) * (SIDE / REACH) + (SIDE - 1) / 2).astype(np.float32)
 """Where the five points lie in the crop, (5, 2) float32 px."""
 
-IN_BOX: Floats = np.array([(0.3, 0.38), (0.7, 0.38), (0.5, 0.58), (0.34, 0.77), (0.66, 0.77)], np.float32)
+IN_BOX: Floats = np.array([(0.275, 0.38), (0.725, 0.38), (0.5, 0.605), (0.3, 0.74), (0.7, 0.74)], np.float32)
 """Where the five points lie in CenterFace's boxes, as shares of width and height: means over frontal faces."""
 
 PASSES = 2
