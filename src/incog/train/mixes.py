@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -60,7 +61,7 @@ def mixed(
 ) -> tuple[Bytes, Floats]:
     """Return ``count`` faces between two of ``rows``, (count, S, S, 3) uint8, and the teacher's embeddings of them.
 
-    Half are cross-fades of the whole face, half take the upper part of one and the lower of the other. cache: folder
+    A row that is named twice is taken twice as often. Half are cross-fades of the whole face, half take the upper part of one and the lower of the other. cache: folder
     that keeps them, memory-mapped, for a resumed run.
     """
     size = faces.pixels.shape[1]
@@ -71,12 +72,11 @@ def mixed(
         raise InputError(
             "mixes need the teacher itself", hint="give it: --data teacher=FILE.onnx, or set mixes = 0"
         )
-    pixels_file, vectors_file = (
-        (cache / f"mixes-{count}-{seed}.npy", cache / f"mixes-{count}-{seed}-{teacher.stem}.npy")
-        if cache is not None
-        else (None, None)
-    )
-    if vectors_file is not None and vectors_file.exists() and pixels_file is not None:
+    mark = hashlib.sha256(rows.tobytes()).hexdigest()[:12]
+    stem = cache / f"mixes-{count}-{seed}-{mark}" if cache is not None else None
+    pixels_file = stem.with_suffix(".npy") if stem is not None else None
+    vectors_file = stem.with_suffix(f".{teacher.stem}.npy") if stem is not None else None
+    if pixels_file is not None and vectors_file is not None and vectors_file.exists():
         return np.load(pixels_file, mmap_mode="r"), np.load(vectors_file)
     shape = (count, size, size, 3)
     pixels = (

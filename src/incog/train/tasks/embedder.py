@@ -133,7 +133,7 @@ class Embedder:
         train = self.faces.rows("train")
         known = np.array([self.faces.identities[row] != "" for row in train])
         self.rows = np.concatenate([train, *[train[known]] * (self.options.repeat - 1)]).astype(np.int64)
-        extra, extra_targets = mixed(self.faces, train, self.options.mixes, recipe.seed, teacher, cache)
+        extra, extra_targets = mixed(self.faces, self.rows, self.options.mixes, recipe.seed, teacher, cache)
         self.pixels = Pixels(self.faces.pixels, device)
         self.extra = Pixels(extra, device)
         self.items = len(self.rows) + len(extra)
