@@ -20,7 +20,7 @@ from incog.train.attribute_labels import Group, Labels, groups, labels, margins,
 from incog.train.calibration import Scaling  # noqa: E402
 from incog.train.faces import Faces, template  # noqa: E402
 from incog.train.loop import Batch  # noqa: E402
-from incog.train.nets_attributes import LEFT, TOP, WINDOW, AttributesNet, Network, Shipped, seen  # noqa: E402
+from incog.train.nets_attributes import LEFT, TOP, WINDOW, AttributesNet, Network, Shipped, judged, seen  # noqa: E402
 from incog.train.recipe import Recipe  # noqa: E402
 from incog.train.tasks import attributes  # noqa: E402
 from incog.train.tasks.attributes import Attributes  # noqa: E402
@@ -189,6 +189,17 @@ def test_what_lies_beyond_the_window_changes_nothing() -> None:
         assert torch.equal(one, two)
     other[:, :, 60:70, 50:60] += 80
     assert not torch.allclose(shipped(crops)[2], shipped(other)[2], atol=1e-7)
+
+
+def test_a_mirrored_face_is_judged_alike() -> None:
+    network = AttributesNet(Network(widths=(8, 8, 8, 8), blocks=(1, 1, 1, 1))).eval()
+    images = torch.rand(3, 3, 64, 64)
+    for one, two, alone in zip(
+        judged(network, images), judged(network, images.flip(3)), network(images)[1:], strict=True
+    ):
+        assert torch.allclose(one, two, atol=1e-6)
+        assert one.shape == alone.shape
+        assert not torch.allclose(one, alone, atol=1e-4)
 
 
 @pytest.fixture(scope="module")

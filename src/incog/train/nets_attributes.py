@@ -73,7 +73,7 @@ class AttributesNet(nn.Module):
 
 
 class Shipped(nn.Module):
-    """(B, 3, 112, 112) RGB 0..255 -> years (B,), spread in years (B,), probabilities of ``CLASSES`` (B, K) each."""
+    """(B, 3, 112, 112) RGB 0..255 -> age (B,), spread in years (B,), probabilities of ``CLASSES`` (B, K) each."""
 
     def __init__(self, network: nn.Module, scalings: Mapping[str, Scaling], side: int) -> None:
         super().__init__()
@@ -85,7 +85,7 @@ class Shipped(nn.Module):
             self.register_buffer(f"bias_{name}", torch.tensor(scalings[name].bias, dtype=torch.float32))
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        _, age, *logits = self.network(seen(x, self.side) * (1 / 255))
+        age, *logits = judged(self.network, seen(x, self.side) * (1 / 255))
         shares = torch.softmax(age / self.temperatures[0], 1)
         mean = (shares * self.years).sum(1)
         variance = (shares * (self.years - mean[:, None]).square()).sum(1)
@@ -94,6 +94,12 @@ class Shipped(nn.Module):
             for name, values, temperature in zip(CLASSES, logits, self.temperatures[1:], strict=True)
         ]
         return mean, variance.sqrt(), *probabilities
+
+
+def judged(network: nn.Module, images: Tensor) -> tuple[Tensor, ...]:
+    """Return the logits of each image (B, 3, H, W) and its mirror image, their mean."""
+    both = torch.stack([images, images.flip(3)], 1).flatten(0, 1)
+    return tuple(values.unflatten(0, (-1, 2)).mean(1) for values in network(both)[1:])
 
 
 def seen(crops: Tensor, side: int) -> Tensor:

@@ -31,7 +31,7 @@ from incog.train.attribute_labels import (
 from incog.train.calibration import Scaling
 from incog.train.faces import Split, gather
 from incog.train.loop import Batch
-from incog.train.nets_attributes import LEFT, SIDE, TOP, WINDOW, AttributesNet, Network, Shipped, seen
+from incog.train.nets_attributes import LEFT, SIDE, TOP, WINDOW, AttributesNet, Network, Shipped, judged, seen
 from incog.train.opinions import crosswise
 from incog.train.pixels import Pixels, middle, tiled
 from incog.train.readers import read
@@ -198,7 +198,7 @@ class Attributes:
         parts = []
         for chunk in np.array_split(rows, max(1, len(rows) // 256)):
             images = seen(middle(self.pixels.take(chunk), SIDE), self.side)
-            parts.append([values.float().cpu().numpy() for values in network(images)[1:]])
+            parts.append([values.float().cpu().numpy() for values in judged(network, images)])
         columns = (np.concatenate(values) for values in zip(*parts, strict=True))
         return Held(rows, dict(zip(("age", *CLASSES), columns, strict=True)))
 
