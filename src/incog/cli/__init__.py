@@ -18,6 +18,7 @@ from rich.table import Table
 
 from incog import __version__, geometry, parallel, people
 from incog.cli import train
+from incog.cli.failing import failing
 from incog.cli.options import (
     Codec,
     DetectorName,
@@ -49,7 +50,7 @@ from incog.cli.options import (
     Workers,
 )
 from incog.cli.screen import Screen, tell
-from incog.errors import IncogError, InputError, OutputError, UsageError
+from incog.errors import InputError, OutputError, UsageError
 from incog.keys import Secret
 from incog.media import open_source
 from incog.media.base import OutputOptions
@@ -107,7 +108,7 @@ def hide(
 ) -> None:
     """Hide the faces in photos, videos and folders. Nothing is written in which a face is still found."""
     screen = Screen(quiet=quiet, verbose=verbose)
-    with _failing(screen):
+    with failing(screen):
         parameters = _settings(sets)
         chosen = make(method, parameters)
         secret, randomness = _secret(seed, secret_file)
@@ -199,7 +200,7 @@ def plan(
 ) -> None:
     """Look where the faces are and write a plan, to be reviewed, edited and rendered."""
     screen = Screen(quiet=quiet, verbose=verbose)
-    with _failing(screen, source):
+    with failing(screen, source):
         target = output or source.with_name(f"{source.stem}.plan.json")
         selection = _selection(keep, only, risk)
         perception = Perception(
@@ -255,7 +256,7 @@ def render(
 ) -> None:
     """Hide the faces of a plan in the file that it was made from."""
     screen = Screen(quiet=quiet, verbose=verbose)
-    with _failing(screen, plan):
+    with failing(screen, plan):
         chosen = make(method, _settings(sets))
         secret, randomness = _secret(seed, secret_file)
         where = best_device(device.value)
@@ -453,23 +454,6 @@ def _report_place(
             file.publish()
 
         yield save
-
-
-@contextmanager
-def _failing(screen: Screen, path: Path | None = None) -> Iterator[None]:
-    """Turn the package's errors into one line and an exit status."""
-    try:
-        yield
-    except UsageError as error:
-        screen.error(str(error), error.hint)
-        raise typer.Exit(2) from None
-    except IncogError as error:
-        screen.error(f"{printable(path)}: {error}" if path else str(error), error.hint)
-        raise typer.Exit(1) from None
-    except OSError as error:
-        name = error.filename if isinstance(error.filename, str | Path) else path or "a file"
-        screen.error(f"{printable(name)}: {error.strerror or type(error).__name__}")
-        raise typer.Exit(1) from None
 
 
 _STOPPED = 130
