@@ -61,8 +61,8 @@ def mixed(
 ) -> tuple[Bytes, Floats]:
     """Return ``count`` faces between two of ``rows``, (count, S, S, 3) uint8, and the teacher's embeddings of them.
 
-    A row that is named twice is taken twice as often. Half are cross-fades of the whole face, half take the upper part of one and the lower of the other. cache: folder
-    that keeps them, memory-mapped, for a resumed run.
+    A row that is named twice is taken twice as often. Half are cross-fades of the whole face, half take the upper part
+    of one and the lower of the other. cache: folder that keeps them, memory-mapped, for a resumed run.
     """
     size = faces.pixels.shape[1]
     width = faces.embeddings.shape[1] if faces.embeddings is not None else 512
