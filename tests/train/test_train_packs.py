@@ -20,6 +20,8 @@ from onnx import TensorProto, helper, numpy_helper
 from incog.errors import InputError, OutputError, UsageError
 from incog.train import faces, finding, packs, readers
 from incog.train.packing import Settings, pack
+from incog.train.recipe import Recipe
+from incog.train.tasks import chosen
 from incog.types import Face
 
 Picture = npt.NDArray[np.uint8]
@@ -311,6 +313,21 @@ def test_an_existing_file_stays(labelled: Path, tmp_path: Path) -> None:
     assert _packed({"made": labelled}, tmp_path / "a.pack", overwrite=True).faces > 0
     with pytest.raises(OutputError, match="is the input itself"):
         _packed({"any": tmp_path / "a.pack"}, tmp_path / "a.pack", overwrite=True)
+
+
+def test_a_pack_gives_a_recipe_the_sources_that_it_holds(labelled: Path, tmp_path: Path) -> None:
+    _packed({"one": labelled, "two": labelled}, tmp_path / "a.pack")
+    recipe = Recipe(task="embedder", name="tiny", data=("zero", "one", "two"), optional=("teacher",))
+    given = {"teacher": tmp_path / "t.onnx", "faces": tmp_path / "a.pack", "zero": labelled}
+    assert list(chosen(recipe, given)) == ["zero", "faces", "teacher"]
+    for change, said in (
+        ({"zero": None}, "given for zero, one, two, got 'nothing for zero'"),
+        ({"one": labelled}, "given once for each source, got 'one twice'"),
+        ({"three": labelled}, "for zero, one, two, teacher, got 'three'"),
+    ):
+        wrong = {name: path for name, path in {**given, **change}.items() if path is not None}
+        with pytest.raises(UsageError, match=said):
+            chosen(recipe, wrong)
 
 
 def test_a_source_must_not_come_twice(labelled: Path, tmp_path: Path) -> None:

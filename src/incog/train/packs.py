@@ -130,6 +130,16 @@ class Writer:
         self._file.writestr(zipfile.ZipInfo(name, _EPOCH), data)
 
 
+def held(path: Path) -> list[str]:
+    """Return the names of the sources that a pack holds; none when the file is not a pack."""
+    if not zipfile.is_zipfile(path):
+        return []
+    with zipfile.ZipFile(path) as file:
+        if HEADER not in file.namelist():
+            return []
+    return list(read_header(path).sources)
+
+
 def read_header(path: Path) -> Header:
     """Return what a pack says of itself. Raises InputError when the file is not a pack of this version."""
     try:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from incog.errors import must_be
+from incog.train import packs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,12 +30,24 @@ def make_task(recipe: Recipe, data: Mapping[str, Path], device: torch.device, ca
     """Return the recipe's task with its data loaded. Raises UsageError for an unknown one or data that is not given."""
     if recipe.task not in TASKS:
         raise must_be("task", f"one of {', '.join(TASKS)}", recipe.task)
-    missing = [name for name in recipe.data if name not in data]
-    if missing:
-        raise must_be("--data", f"given for {', '.join(recipe.data)}", f"nothing for {missing[0]}")
-    unknown = sorted(set(data) - set(recipe.data) - set(recipe.optional))
-    if unknown:
-        raise must_be("--data", f"for {', '.join((*recipe.data, *recipe.optional))}", unknown[0])
+    ordered = chosen(recipe, data)
     kind = getattr(import_module(f"incog.train.tasks.{recipe.task}"), TASKS[recipe.task])
-    ordered = {name: data[name] for name in (*recipe.data, *recipe.optional) if name in data}
     return cast("Task", kind(recipe, ordered, device, cache))
+
+
+def chosen(recipe: Recipe, data: Mapping[str, Path]) -> dict[str, Path]:
+    """Return the data in the recipe's order. A pack gives all the sources that it holds, whatever it is called.
+
+    Raises UsageError for a source that is missing, given twice, or not the recipe's.
+    """
+    gives = {name: packs.held(path) or [name] for name, path in data.items()}
+    sources = [source for held in gives.values() for source in held]
+    wanted = (*recipe.data, *recipe.optional)
+    if missing := [name for name in recipe.data if name not in sources]:
+        raise must_be("--data", f"given for {', '.join(recipe.data)}", f"nothing for {missing[0]}")
+    if unknown := sorted(set(sources) - set(wanted)):
+        raise must_be("--data", f"for {', '.join(wanted)}", unknown[0])
+    if twice := sorted({source for source in sources if sources.count(source) > 1}):
+        raise must_be("--data", "given once for each source", f"{twice[0]} twice")
+    order = sorted(gives, key=lambda name: min(wanted.index(source) for source in gives[name]))
+    return {name: data[name] for name in order}
