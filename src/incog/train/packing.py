@@ -37,8 +37,8 @@ class Settings:
     """How faces are packed.
 
     template, size: of the crops, see ``incog.train.faces``. quality: of the WebP, 1..100. most: how many faces at
-    most; people come whole, but for the last, in the order of a hash. least_score: of the detector that found a face, 0..1.
-    embeddings: keep those that the data have, where no teacher is given.
+    most; people come whole, but for the last, in the order of a hash. least_score: of the detector that found a face,
+    0..1. embeddings: keep those that the data have, where no teacher is given.
     keep_going: leave out, and count, what cannot be read or is mislabelled. threads: 0 for one per core.
     """
 
