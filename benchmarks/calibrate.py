@@ -78,7 +78,7 @@ def measure(
     learned: Sequence[bool] = [split == "train" for split in splits]
     if everything:
         # Half of the people teach the common part, and all with a name are measured.
-        learned = [False] * len(people) + [split_of(f"half/{row['file']}") == "train" for row in strangers]
+        learned = [False] * len(people) + [number % 2 == 0 for number in range(len(strangers))]
     return calibrate(
         np.concatenate([one, other]),
         [row["identity"] for row in people] + [""] * len(strangers),

@@ -201,6 +201,9 @@ def test_claims_name_the_group_and_the_conditions(measured: Calibration) -> None
     assert claim.value == people.RISK
     assert "strangers are most alike (all)" in " ".join(claim.conditions)
     assert "1 comparison(s)" in claim.scope
+    assert "Too few" not in " ".join(claim.conditions)
+    partly = record.model_copy(update={"unmeasured": ["some", "others"]})
+    assert "Too few were measured to speak of: some, others." in " ".join(people.claims(partly)[0].conditions)
 
 
 # Enrolling
