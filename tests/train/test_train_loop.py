@@ -374,3 +374,18 @@ def test_a_device_that_is_not_there_is_refused() -> None:
         assert loop.make_device("auto") == CPU
         with pytest.raises(InputError, match="no CUDA device"):
             loop.make_device("cuda")
+
+
+def test_a_stopped_run_saves_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, tiny, _ = _run(tmp_path / "run")
+    losses = tiny.losses
+
+    def stopped(batch: Batch) -> dict[str, Tensor]:
+        if len(tiny.seen) == 3:
+            raise KeyboardInterrupt
+        return losses(batch)
+
+    monkeypatch.setattr(tiny, "losses", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        run.go()
+    assert read_checkpoint(tmp_path / "run")["steps"] == 3

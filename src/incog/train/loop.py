@@ -131,8 +131,20 @@ class Run:
     def go(self) -> dict[str, float]:
         """Train, keep checkpoints, a log and sample sheets, and return the figures of the averaged network.
 
-        Raises TrainingError when a loss is not a number; the checkpoint then is the last good one.
+        Raises TrainingError when a loss is not a number; the checkpoint then is the last good one. A run that is
+        stopped from outside saves first.
         """
+        try:
+            self._until_spent()
+        except (KeyboardInterrupt, SystemExit):
+            self.save()
+            raise
+        self.save()
+        figures = self._show()
+        (self.out / "measured.json").write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
+        return figures
+
+    def _until_spent(self) -> None:
         if self.device.type == "cuda":
             self.task.modules["network"].compile()
         saved = shown = drawn = time.monotonic()
@@ -160,10 +172,6 @@ class Run:
             if now - drawn >= SHEET_SECONDS:
                 self._show()
                 drawn = now
-        self.save()
-        figures = self._show()
-        (self.out / "measured.json").write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
-        return figures
 
     def step(self) -> dict[str, float]:
         """Do one step and return its losses."""

@@ -1,0 +1,160 @@
+"""Export: what is written is what was trained."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the extra [train]")
+
+from torch import Tensor, nn  # noqa: E402
+
+from incog.errors import InputError, TrainingError  # noqa: E402
+from incog.models import Card  # noqa: E402
+from incog.train import export as exporting  # noqa: E402
+from incog.train.export import difference, export, halved, to_onnx, write  # noqa: E402
+from incog.train.loop import Batch, Run, open_folder  # noqa: E402
+from incog.train.nets import Trunk  # noqa: E402
+from incog.train.recipe import Recipe  # noqa: E402
+
+RECIPE = Recipe(
+    task="embedder",
+    name="tiny",
+    data=("faces",),
+    batch=4,
+    budget=1.0,
+    terms={"faces": "made here"},
+    limits=("tiny",),
+)
+
+
+class Net(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.trunk = Trunk((8, 16), (1, 1))
+        self.head = nn.Linear(16, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = self.head(self.trunk(x).mean((2, 3)))
+        return result
+
+
+class Scaled(nn.Module):
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = self.network(x * (1 / 255))
+        return result
+
+
+class Task:
+    """Learns the mean of three channels from random pictures."""
+
+    items = 16
+
+    def __init__(self) -> None:
+        torch.manual_seed(0)
+        self.modules = nn.ModuleDict({"network": Net()})
+        self.pictures = torch.rand(16, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        pictures = self.pictures[batch.rows]
+        return {"error": (self.modules["network"](pictures) - pictures.mean((2, 3))).square().mean()}
+
+    def measure(self, network: nn.Module) -> dict[str, float]:
+        return {"error": float((network(self.pictures) - self.pictures.mean((2, 3))).abs().mean())}
+
+    def sheet(self, network: nn.Module) -> Any:
+        return np.zeros((2, 2, 3), np.uint8)
+
+    def example(self) -> Tensor:
+        return self.pictures[:4] * 255
+
+    def shipped(self, network: nn.Module) -> nn.Module:
+        return Scaled(network)
+
+    def card(self) -> dict[str, Any]:
+        return {"inputs": "(B, 3, 32, 32)", "outputs": "(B, 3)", "data": {"faces": 16}}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Task]:
+    """A folder with a finished run, and its task."""
+    folder, task = tmp_path_factory.mktemp("export") / "run", Task()
+    open_folder(folder, RECIPE, resume=False)
+    Run(RECIPE, task, folder, device=torch.device("cpu"), tell=lambda line: None).go()
+    return folder, task
+
+
+def test_the_file_says_what_the_averaged_network_says(run: tuple[Path, Task]) -> None:
+    folder, task = run
+    made = export(RECIPE, folder, task)
+    average = Net().eval()
+    average.load_state_dict(torch.load(folder / "checkpoint.pt", weights_only=True)["average"])
+    pictures = torch.rand(5, 3, 32, 32) * 255
+    session = onnxruntime.InferenceSession(made.data)
+    (found,) = session.run(None, {session.get_inputs()[0].name: pictures.numpy()})
+    with torch.no_grad():
+        np.testing.assert_allclose(found, average(pictures / 255).numpy(), atol=1e-3)
+    assert not np.allclose(found[0], found[1], atol=1e-4), "the outputs must depend on the picture"
+
+
+def test_the_card_holds_what_was_measured(run: tuple[Path, Task], tmp_path: Path) -> None:
+    folder, task = run
+    made = export(RECIPE, folder, task)
+    file, text = write(made, tmp_path)
+    card = Card(**json.loads(text.read_text()))
+    assert card.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
+    # By hand: stem 3*8*16, block 2*8*8*9, block 8*16*9 + 16*16*9 + shortcut 8*16, norms 2 a channel, head 16*3 + 3.
+    assert card.parameters == 384 + 1152 + 1152 + 2304 + 128 + 2 * (8 + 16 + 32) + 51
+    places = 64, 16
+    assert card.multiply_adds == (384 + 1152) * places[0] + (1152 + 2304 + 128) * places[1] + 48
+    assert card.terms == {"faces": "made here"}
+    assert card.limits == ["tiny"]
+    assert card.seconds == 1
+    assert 0 <= card.export_difference < 1e-3
+    with torch.no_grad():
+        network, _ = exporting.load_run(RECIPE, folder, task)
+        assert card.measured == {"error": round(task.measure(network)["error"], 4)}
+
+
+def test_half_precision_halves_the_file_and_keeps_its_outputs() -> None:
+    network = Scaled(Net()).eval()
+    full = to_onnx(network, torch.rand(2, 3, 32, 32), "input", ["output"], {0: "batch"})
+    half = halved(full)
+    assert len(half) < 0.7 * len(full)
+    kinds = {item.data_type for item in onnx.load_from_string(half).graph.initializer if len(item.dims) > 1}
+    assert kinds == {onnx.TensorProto.FLOAT16}
+    with torch.no_grad():
+        assert difference(full, network, torch.rand(3, 3, 32, 32) * 255) < 1e-5
+        assert difference(half, network, torch.rand(3, 3, 32, 32) * 255) < 1e-3
+
+
+def test_a_file_that_differs_is_refused(run: tuple[Path, Task], monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, task = run
+    other = to_onnx(Scaled(Net()).eval(), torch.rand(2, 3, 32, 32), "input", ["output"], {0: "batch"})
+    monkeypatch.setattr(exporting, "to_onnx", lambda *arguments: other)
+    with pytest.raises(TrainingError, match="differs from the network"):
+        export(RECIPE, folder, task)
+
+
+def test_a_run_of_another_recipe_is_refused(run: tuple[Path, Task]) -> None:
+    folder, task = run
+    with pytest.raises(InputError, match="rate was"):
+        export(replace(RECIPE, rate=0.5), folder, task)
+
+
+def test_what_only_the_card_says_may_change(run: tuple[Path, Task]) -> None:
+    folder, task = run
+    made = export(replace(RECIPE, about="Another word.", budget=99.0), folder, task)
+    assert made.card.about == "Another word."
