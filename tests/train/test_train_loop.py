@@ -19,7 +19,7 @@ from torch import Tensor, nn  # noqa: E402
 
 from incog.errors import InputError, OutputError, TrainingError  # noqa: E402
 from incog.train import loop, seeds  # noqa: E402
-from incog.train.loop import Batch, Run, open_folder  # noqa: E402
+from incog.train.loop import Batch, Run, open_folder, read_checkpoint  # noqa: E402
 from incog.train.recipe import Recipe  # noqa: E402
 
 CPU = torch.device("cpu")
