@@ -393,6 +393,8 @@ def claims(record: SelectionRecord) -> tuple[Claim, ...]:
     photos = (
         "Faces and photos are like those measured: adults and children by ethnicity, as their labels have it."
     )
+    if record.unmeasured:
+        photos += f" Too few were measured to speak of: {', '.join(record.unmeasured)}."
     if record.mode == "keep":
         return (
             Claim(

@@ -130,11 +130,11 @@ class SelectionRecord(_Model):
 
     mode: ``keep`` leaves the people that were named visible, ``only`` hides them alone. people: how many were named.
     comparisons: tracks that could be looked at, times people. risk: the most that the chance of leaving a wrong face
-    visible anywhere in the file may be; for ``only``, the chance of missing a face, at most. level: similarity that was
-    asked for, of a track. frame_level: of each frame that is left visible. group: the people among whom strangers are
-    most alike, by whom the levels go. unmeasured: groups of which too few faces were measured to say. visible: tracks left visible, wholly or in part. frames: appearances left
-    visible, summed over tracks. runs: stretches of frames that they make. undecided: tracks hidden because they were
-    never seen clearly enough to tell.
+    visible anywhere in the file may be; for ``only``, the chance of missing a face, at most. level: similarity that
+    was asked for, of a track. frame_level: of each frame that is left visible. group: the people among whom strangers
+    are most alike, by whom the levels go. unmeasured: groups of which too few faces were measured to say. visible:
+    tracks left visible, wholly or in part. frames: appearances left visible, summed over tracks. runs: stretches of
+    frames that they make. undecided: tracks hidden because they were never seen clearly enough to tell.
     """
 
     mode: Literal["keep", "only"]
