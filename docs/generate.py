@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -175,7 +175,7 @@ def cli_page() -> str:
         "2, an option or parameter is wrong; 130, stopped with Ctrl-C. What people read goes to standard error; "
         "`incog methods`, `--help` and `--version` print to standard output.",
     ]
-    for name, command in group.commands.items():
+    for name, command in _commands(group):
         context = command.make_context(name, [], parent=top, resilient_parsing=True)
         usage = [
             piece.replace("{", "").replace("}", "").upper() for piece in command.collect_usage_pieces(context)
@@ -189,6 +189,16 @@ def cli_page() -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def _commands(group: Any) -> Iterator[tuple[str, Any]]:
+    """Yield every command with its full name; of a group, its commands, and without a name the hidden one."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            for inner, leaf in command.commands.items():
+                yield (name if leaf.hidden else f"{name} {inner}"), leaf
+        else:
+            yield name, command
+
+
 def networks_page() -> str:
     """Return the page about the networks that ship, from their cards."""
     found = cards().values()
@@ -196,7 +206,7 @@ def networks_page() -> str:
         NOTE,
         "# Networks",
         "incog ships its own small networks. Each was trained by a recipe in this repository (`incog train RECIPE`, "
-        "see [development](development.md#training)), is stored as ONNX, and is checked against its SHA-256 before "
+        "see [training](training.md)), is stored as ONNX, and is checked against its SHA-256 before "
         "use. Names that end in `-b` only judge: no method and no training loss ever sees them.",
         "The file is free to use; **the data that it was trained on are for research**. Whoever sells a product on "
         "these weights should train them again, by the same recipe, on faces that he may use.",
