@@ -43,7 +43,22 @@ def group(row: dict[str, str]) -> str:
     return f"{row['ethnicity']} {'women' if row['gender'] == 'female' else 'men'}"
 
 
-def embedded(path: Path, network: OnnxEmbedder) -> tuple[list[dict[str, str]], npt.NDArray[np.float32]]:
+def key(stem: str, row: dict[str, str]) -> str:
+    """Return what a picture's split is a hash of: the person, or the file where nobody is named."""
+    return row.get("identity") or f"{stem}/{row['file']}"
+
+
+def wanted(stem: str, rows: list[dict[str, str]], learned: int) -> list[dict[str, str]]:
+    """Return the rows that are measured, and ``learned`` of the training split, those with the lowest hashes."""
+    train = [row for row in rows if split_of(key(stem, row)) == "train"]
+    train.sort(key=lambda row: hashlib.sha256(row["file"].encode()).digest())
+    kept = {row["file"] for row in train[:learned]}
+    return [row for row in rows if row["file"] in kept or split_of(key(stem, row)) != "train"]
+
+
+def embedded(
+    path: Path, network: OnnxEmbedder, learned: int
+) -> tuple[list[dict[str, str]], npt.NDArray[np.float32]]:
     """Return the label rows and embeddings of the pictures in which a face was found from the front."""
     rows: list[dict[str, str]] = []
     parts: list[npt.NDArray[np.float32]] = []
@@ -51,6 +66,7 @@ def embedded(path: Path, network: OnnxEmbedder) -> tuple[list[dict[str, str]], n
     finder = Finder()
     with zipfile.ZipFile(path) as archive:
         labels = list(csv.DictReader(io.TextIOWrapper(archive.open("labels.csv"), encoding="utf-8")))
+        labels = wanted(path.stem, labels, learned)
         for row in labels:
             picture = decode(archive.read(row["file"]), row["file"])
             face = finder(picture)
@@ -68,13 +84,13 @@ def embedded(path: Path, network: OnnxEmbedder) -> tuple[list[dict[str, str]], n
 
 
 def measure(
-    named: Path, grouped: Path, network: OnnxEmbedder, digest: str, *, everything: bool
+    named: Path, grouped: Path, network: OnnxEmbedder, digest: str, *, everything: bool, learned: int
 ) -> Calibration:
     """Return the calibration of a network on two sets."""
-    people, one = embedded(named, network)
-    strangers, other = embedded(grouped, network)
-    splits = [split_of(row["identity"]) for row in people]
-    splits += [split_of(f"{grouped.stem}/{row['file']}") for row in strangers]
+    people, one = embedded(named, network, learned)
+    strangers, other = embedded(grouped, network, learned)
+    splits = [split_of(key(named.stem, row)) for row in people]
+    splits += [split_of(key(grouped.stem, row)) for row in strangers]
     learned: Sequence[bool] = [split == "train" for split in splits]
     if everything:
         # Half of the people teach the common part, and all with a name are measured.
@@ -114,6 +130,9 @@ def main() -> None:
     parser.add_argument("--grouped", type=Path, required=True, help="zip with ages, genders and ethnicities")
     parser.add_argument("--network", type=Path, help="ONNX file; default: the one that the package brings")
     parser.add_argument("--all", action="store_true", help="measure every picture")
+    parser.add_argument(
+        "--learned", type=int, default=4000, help="pictures of each training split that teach the common part"
+    )
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
@@ -125,6 +144,7 @@ def main() -> None:
         network,
         hashlib.sha256(data).hexdigest(),
         everything=options.all,
+        learned=2**31 if options.all else options.learned,
     )
     options.out.write_text(json.dumps(found.model_dump(), separators=(",", ":")) + "\n", encoding="utf-8")
     print("\n".join(told(found)))
