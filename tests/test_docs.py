@@ -23,7 +23,7 @@ from incog.methods import METHODS
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-GENERATED = {"cli.md", "methods.md", "report.md", "benchmarks.md"}
+GENERATED = {"cli.md", "methods.md", "report.md", "benchmarks.md", "networks.md"}
 RUNNABLE = re.compile(
     r"^(?P<indent> *)<!-- runnable:(?P<files>[^>]*)-->\n+ *```(?P<language>\w+)\n(?P<code>.*?)^ *```$",
     re.M | re.S,
@@ -33,8 +33,17 @@ FOREIGN = {"--no-deps", "--check"}
 
 
 def commands() -> dict[str, Any]:
+    """Return every command by its full name; a group's hidden one, which needs no further word, by the group's."""
     group: Any = typer.main.get_command(app)
-    return dict(group.commands)
+    found: dict[str, Any] = {}
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            found |= {
+                name if leaf.hidden else f"{name} {inner}": leaf for inner, leaf in command.commands.items()
+            }
+        else:
+            found[name] = command
+    return found
 
 
 def options() -> set[str]:
@@ -91,6 +100,8 @@ def shell_commands() -> Iterator[tuple[str, str]]:
 def test_shell_commands_in_the_pages_parse(page: str, line: str) -> None:
     _, name, *arguments = shlex.split(line, comments=True)
     known = commands()
+    if arguments and f"{name} {arguments[0]}" in known:
+        name, arguments = f"{name} {arguments[0]}", arguments[1:]
     command, words = (known[name], arguments) if name in known else (known["hide"], [name, *arguments])
     command.make_context(command.name, words)
 
