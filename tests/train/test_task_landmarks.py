@@ -102,7 +102,7 @@ def recipe(**options: Any) -> Recipe:
         average_start=0.1,
         template="outline",
         size=128,
-        network={"widths": (8, 16, 24), "blocks": (1, 1, 1), "head": 8},
+        network={"widths": (8, 16, 24), "blocks": (1, 1, 1), "maps": 16, "head": 8},
         options=options,
     )
 
@@ -183,7 +183,7 @@ def test_a_short_run_learns(data: dict[str, Path], tmp_path: Path) -> None:
         losses = run.step()
     assert set(losses) == {"points", "pose", "doubt", "steady"}
     after = task.measure(run.average)
-    assert after["nme"] < 0.8 * before["nme"]
+    assert after["nme"] < 0.6 * before["nme"]
     assert task.sheet(run.average).shape[2] == 3
 
 

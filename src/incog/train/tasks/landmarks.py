@@ -19,9 +19,9 @@ from incog.errors import InputError
 from incog.perceive.landmarks import REACH, SIDE
 from incog.train import augment
 from incog.train.faces import gather, similarity, template
+from incog.train.landmark_net import DEGREES, LandmarksNet, Network, Shipped
 from incog.train.loop import Batch
 from incog.train.meshes import borders, inside, labelled, read_labels
-from incog.train.nets import Trunk
 from incog.train.pixels import Pixels, tiled
 from incog.train.recipe import Recipe
 from incog.train.seeds import Integers, uniform
@@ -37,22 +37,10 @@ WEIGHTS = {
 }  # fmt: skip
 """Of the groups in the loss of the points."""
 
-DEGREES = 30.0
-"""Unit of the pose inside the network."""
-
 LOST = log(0.5)
 """Logarithm of the doubt that is asked for where there is no face, as a share of the face's scale."""
 
 _DRAWS = 64
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Network:
-    """widths, blocks: of the trunk's stages. head: channels per place that the last layer reads."""
-
-    widths: tuple[int, ...] = (32, 64, 128)
-    blocks: tuple[int, ...] = (1, 2, 1)
-    head: int = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,49 +67,6 @@ class Options:
     faceless: float = 0.04
     least: float = 0.1
     low_precision: bool = True
-
-
-class LandmarksNet(nn.Module):
-    """(B, 3, 112, 112) R'G'B' in 0..1 -> points (B, 130, 2) in half sides from the middle, pose (B, 3) in units of
-    DEGREES, logarithm of the doubt (B,)."""
-
-    def __init__(self, options: Network, *, low_precision: bool = False) -> None:
-        """low_precision: whether training computes all but the last layer in bfloat16."""
-        super().__init__()
-        self.low_precision = low_precision
-        self.trunk = Trunk(options.widths, options.blocks)
-        side = SIDE // 4 // 2 ** (len(options.widths) - 1)
-        self.squeeze = nn.Sequential(
-            nn.Conv2d(options.widths[-1], options.head, 1, bias=False),
-            nn.BatchNorm2d(options.head),
-            nn.ReLU(inplace=True),
-            nn.Flatten(),
-        )
-        self.head = nn.Linear(options.head * side * side, dense.COUNT * 2 + 4)
-        nn.init.normal_(self.head.weight, std=0.001)
-        nn.init.zeros_(self.head.bias)
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        if self.training and self.low_precision:
-            with torch.autocast(x.device.type, torch.bfloat16):
-                y = self.squeeze(self.trunk(x * 2 - 1))
-        else:
-            y = self.squeeze(self.trunk(x * 2 - 1))
-        y = self.head(y.float())
-        count = dense.COUNT * 2
-        return y[:, :count].reshape(-1, dense.COUNT, 2), y[:, count : count + 3], y[:, count + 3]
-
-
-class Shipped(nn.Module):
-    """(B, 3, 112, 112) RGB 0..255 -> points (B, 130, 2) in pixels of the crop, pose (B, 3) in degrees, doubt (B,)."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        points, pose, doubt = self.network(x * (1 / 255))
-        return points * (SIDE / 2) + (SIDE - 1) / 2, pose * DEGREES, doubt.clamp(max=0).exp()
 
 
 class Landmarks:
@@ -174,10 +119,7 @@ class Landmarks:
         )
         network = LandmarksNet(recipe.section("network", Network), low_precision=self.options.low_precision)
         with torch.no_grad():
-            # Begin at the mean face.
-            mean = self.points[self._index(self.train_rows)].mean(0) / self.views.base
-            network.head.bias[: dense.COUNT * 2] = mean.reshape(-1).cpu()
-            network.head.bias[-1] = log(0.05)
+            network.start_at((self.points[self._index(self.train_rows)].mean(0) / self.views.base).cpu())
         self.modules = nn.ModuleDict({"network": network})
 
     def _tensor(self, values: Any) -> Tensor:
