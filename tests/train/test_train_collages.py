@@ -15,7 +15,7 @@ from PIL import Image
 from incog.errors import InputError
 from incog.train import cutouts, textures
 from incog.train.canvas import LEAST, VISIBLE, Canvas, Collage, rotation, seen, varied
-from incog.train.collages import Maker
+from incog.train.collages import Maker, aside
 from incog.train.cutouts import SILHOUETTE, Cutout, Scenes, load, scenes
 from incog.types import Face, Floats
 
@@ -250,3 +250,17 @@ def test_scenes_are_photos_and_stamps(tmp_path: Path, astronaut: Picture) -> Non
     path.write_bytes(b"no zip")
     with pytest.raises(InputError, match="not a ZIP of pictures"):
         scenes(path, "train")
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_face_that_looks_aside_keeps_its_points(drawn: Cutout, seed: int) -> None:
+    turned = aside(np.random.default_rng(seed), drawn)
+    assert turned.pixels.shape[0] == 120
+    assert turned.pixels.shape[1] < 120
+    assert turned.silhouette.shape == drawn.silhouette.shape
+    # The nose lies on the fold: its disc is no longer round.
+    for number in (0, 1, 3, 4):
+        assert np.abs(where(turned.pixels, number) - turned.points[0, number]).max() < 0.6
+    before, after = drawn.boxes[0], turned.boxes[0]
+    assert after[2] - after[0] < before[2] - before[0]
+    np.testing.assert_array_equal(after[1::2], before[1::2])

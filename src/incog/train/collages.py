@@ -37,10 +37,10 @@ class Maker:
         """Return one collage of ``side`` x ``side`` pixels."""
         canvas = Canvas(self._background(rng, side), np.full((side, side), -1, np.int32))
         kind = rng.uniform()
-        if kind < 0.55:
+        if kind < 0.4:
             self._things(rng, canvas, 3)
             self._people(rng, canvas)
-        elif kind < 0.75:
+        elif kind < 0.73:
             self._mosaic(rng, canvas)
         elif kind < 0.9:
             self._close(rng, canvas)
@@ -58,7 +58,8 @@ class Maker:
         return self._textures[int(rng.integers(len(self._textures)))]
 
     def _cutout(self, rng: np.random.Generator) -> Cutout:
-        return self._cutouts[int(rng.integers(len(self._cutouts)))]
+        cutout = self._cutouts[int(rng.integers(len(self._cutouts)))]
+        return aside(rng, cutout) if not cutout.tight and rng.uniform() < 0.25 else cutout
 
     def _background(self, rng: np.random.Generator, side: int) -> Bytes:
         picture = self._picture(rng)
@@ -255,6 +256,44 @@ def pose(rng: np.random.Generator, cutout: Cutout, at: Place, size: float, *, tu
     zoom = size / max(float((box[2:] - box[:2]).max()), 1.0)
     linear = rotation(roll * turned) @ np.diag([zoom * narrow * rng.choice([-1, 1]), zoom])
     return np.column_stack([linear, at - linear @ ((box[:2] + box[2:]) / 2)]).astype(np.float32)
+
+
+def aside(rng: np.random.Generator, cutout: Cutout) -> Cutout:
+    """Return a cutout that looks aside, as far as a flat picture can: one half of it is narrower than the other."""
+    height, width = cutout.pixels.shape[:2]
+    box = cutout.boxes[0]
+    wide = box[2] - box[0]
+    split = int(
+        np.clip(cutout.points[0, 2, 0], max(box[0] + 0.3 * wide, 2), min(box[2] - 0.3 * wide, width - 2))
+    )
+    shares = [rng.uniform(0.15, 0.7), rng.uniform(0.75, 1.05)]
+    if rng.uniform() < 0.5:
+        shares.reverse()
+    sizes = [max(2, round(split * shares[0])), max(2, round((width - split) * shares[1]))]
+    halves = zip((cutout.pixels[:, :split], cutout.pixels[:, split:]), sizes, strict=True)
+    pixels = np.hstack(
+        [cv2.resize(half, (size, height), interpolation=cv2.INTER_AREA) for half, size in halves]
+    )
+
+    def moved(x: Floats) -> Floats:
+        near, far = sizes[0] / split, sizes[1] / (width - split)
+        there = np.where(x + 0.5 < split, (x + 0.5) * near, sizes[0] + (x + 0.5 - split) * far)
+        return np.asarray(there - 0.5, np.float32)
+
+    # The silhouette is stretched alike: its columns are looked up where they came from.
+    columns = np.arange(sum(sizes), dtype=np.float32) + 0.5
+    came = np.where(
+        columns < sizes[0],
+        columns * split / sizes[0],
+        split + (columns - sizes[0]) * (width - split) / sizes[1],
+    )
+    mask = cutout.silhouette[:, np.minimum(came * SILHOUETTE / width, SILHOUETTE - 1).astype(int)]
+    boxes, points = cutout.boxes.copy(), cutout.points.copy()
+    boxes[:, 0::2], points[..., 0] = moved(boxes[:, 0::2]), moved(points[..., 0])
+    silhouette = np.asarray(
+        cv2.resize(mask, (SILHOUETTE, SILHOUETTE), interpolation=cv2.INTER_AREA), np.uint8
+    )
+    return Cutout(np.asarray(pixels, np.uint8), silhouette, boxes, points, cutout.sure, cutout.tight)
 
 
 def _reach(cutout: Cutout, wide: float, high: float, up: float) -> Floats:
