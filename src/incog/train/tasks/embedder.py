@@ -102,14 +102,14 @@ class EmbedderNet(nn.Module):
 
 
 class Shipped(nn.Module):
-    """(B, 3, 112, 112) RGB 0..255 -> (B, D) of unit norm."""
+    """(B, 3, 112, 112) RGB in -1..1, as recognisers of this family take it -> (B, D) of unit norm."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.network(x * (1 / 255))
+        y: Tensor = self.network((x + 1) * 0.5)
         return y / y.square().sum(1, keepdim=True).add(1e-12).sqrt()
 
 
@@ -261,7 +261,7 @@ class Embedder:
         return tiled(middle(self.pixels.take(rows[order.ravel()]), SIDE), 6)
 
     def example(self) -> Tensor:
-        return middle(self.pixels.take(self.test[:8]), SIDE) * 255
+        return middle(self.pixels.take(self.test[:8]), SIDE) * 2 - 1
 
     def shipped(self, network: nn.Module) -> nn.Module:
         return Shipped(network)
@@ -270,7 +270,8 @@ class Embedder:
         sources = {name: self.faces.sources.count(name) for name in dict.fromkeys(self.faces.sources)}
         return {
             "output_names": ["embedding"],
-            "inputs": "(B, 3, 112, 112) float32, RGB 0..255, aligned by five points to the ArcFace template",
+            "inputs": "(B, 3, 112, 112) float32, RGB (x / 255 - 0.5) / 0.5, aligned by five points to the ArcFace "
+            "template",
             "outputs": f"(B, {self.recipe.section('network', Network).dimensions}) float32 of unit norm",
             "data": {**sources, "mixes": len(self.extra)},
         }
