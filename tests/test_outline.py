@@ -77,6 +77,13 @@ def test_a_larger_scale_never_covers_less(scale: float, more: float) -> None:
     assert holds(outline.mask_hull(FACE, oval(), scale + more), outline.mask_hull(FACE, oval(), scale))
 
 
+def test_doubt_widens_the_outline() -> None:
+    dense = oval(turn=0.4)
+    sure, unsure = (outline.mask_hull(FACE, dense, doubt=doubt) for doubt in (0.02, 0.1))
+    assert holds(unsure, sure)
+    assert area(unsure) > 1.1 * area(sure)
+
+
 def test_the_hull_of_some_groups() -> None:
     dense = oval()
     eyes = outline.groups_hull(dense, "right_eye", "left_eye")

@@ -16,6 +16,11 @@ MARGIN = 0.92
 """Size of the grown outline relative to ``scale``: 1.15 of the outline at the default scale of 1.25, to the ears."""
 
 
+DOUBT = 1.5
+"""Growth of the outline for its points' doubt: twice the expected error, in units of half a face's height and width,
+which are 1.3 times the distance between the eyes."""
+
+
 def face_outline(dense: Floats, *, grow: float = 1.0) -> Floats:
     """Return the convex outline of dense points (130, 2), (K, 2) float32 px, grown about its middle by a factor.
 
@@ -27,17 +32,19 @@ def face_outline(dense: Floats, *, grow: float = 1.0) -> Floats:
     return np.asarray((corners - middle) * grow + middle, np.float32)
 
 
-def mask_hull(face: Face, dense: Floats | None, scale: float = geometry.MASK_SCALE) -> Floats:
+def mask_hull(
+    face: Face, dense: Floats | None, scale: float = geometry.MASK_SCALE, *, doubt: float = 0.0
+) -> Floats:
     """Return the outline that the mask covers wholly, (K, 2) float32 px, convex.
 
     dense: (130, 2) points that are known to be this face's, see ``incog.perceive.landmarks.trusted``; None: the egg of
     ``geometry.hull`` round the box. With points it is the face's own outline with a margin together with a smaller egg
     round the box, so a wrong point cannot uncover brow, chin or cheeks of the box. ``scale`` and ``face.grow`` enlarge
-    either.
+    either, and ``doubt``, the expected error of the points as a share of the distance between the eyes, the outline.
     """
     if dense is None or not np.isfinite(dense).all():
         return geometry.hull(face, scale)
-    own = face_outline(dense, grow=max(MARGIN * scale, 1.0) * (1 + face.grow))
+    own = face_outline(dense, grow=max(MARGIN * scale, 1.0) * (1 + face.grow + DOUBT * doubt))
     return _convex(np.concatenate([own, least_hull(face, scale)]))
 
 

@@ -30,16 +30,16 @@ class FaceHulls:
 
         frame: as it was before anything was hidden.
         """
-        return [mask_hull(face, self._dense(frame, face), scale) for face in faces]
+        return [self._hull(frame, face, scale) for face in faces]
 
-    def _dense(self, frame: Frame, face: Face) -> Floats | None:
-        """Return the dense points of a face in pixels of the frame, None where they are not to be trusted."""
+    def _hull(self, frame: Frame, face: Face, scale: float) -> Floats:
+        egg = geometry.hull(face, scale)
         if self._landmarker is None or face.size < LEAST:
-            return None
+            return egg
         corners = np.array(face.box, np.float32).reshape(2, 2)
         region = colour.align(geometry.bounds(corners, AROUND * face.size), frame)
         if region[0] >= region[2] or region[1] >= region[3]:
-            return None
+            return egg
         away = np.array(region[:2], np.float32)
         x0, y0, x1, y1 = face.box
         here = Face(
@@ -49,7 +49,9 @@ class FaceHulls:
             face.grow,
         )
         found = self._landmarker(colour.rgb8(frame, region), [here])[0]
-        return (found.points + away).astype(np.float32) if trusted(found, here) else None
+        if not trusted(found, here):
+            return egg
+        return mask_hull(face, (found.points + away).astype(np.float32), scale, doubt=found.doubt)
 
 
 def make_hulls(*, device: str = "cpu", threads: int = 1) -> FaceHulls:
