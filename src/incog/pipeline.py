@@ -20,6 +20,7 @@ from incog.media.files import pending
 from incog.methods import DEFAULT, METHODS
 from incog.methods.base import Claim, Method
 from incog.perceive.detector import Hog, make_detector
+from incog.perceive.hulls import FaceHulls, make_hulls
 from incog.perceive.recogniser import make_recogniser
 from incog.perceive.search import Searcher
 from incog.plan import Plan, PlanTrack, SourceRecord, Times, digest, tracks_of, unrolled, within
@@ -55,6 +56,7 @@ class Perception:
         first = make_detector(detector, device=device, threads=threads)
         self.searcher = Searcher(first, threshold=threshold, low=self.settings.low)
         self.rescanner = Rescanner(first, Hog(), self.searcher, threshold=threshold)
+        self.hulls = make_hulls(device=device)
         self.recogniser = make_recogniser(self.searcher.look, device=device, threads=threads)
 
 
@@ -174,7 +176,10 @@ def render(
         for round_number in range(1, ROUNDS + 1):
             if comparison is not None:
                 _choose(comparison, source, plan)
-            done = _render(source, plan, file.path, method, secret, options, recognised, comparison, progress)
+            hulls = perception.hulls
+            done = _render(
+                source, plan, file.path, method, secret, options, hulls, recognised, comparison, progress
+            )
             seen = _Seen(method, done.fallback, comparison)
             findings = _rescan(file.path, plan, perception, options, round_number, exposed, seen, progress)
             recognised |= findings.recognised
@@ -333,6 +338,7 @@ def _render(
     method: Method,
     secret: Secret,
     options: Options,
+    hulls: FaceHulls,
     recognised: set[int],
     comparison: Comparison | None,
     progress: Progress,
@@ -365,7 +371,7 @@ def _render(
                     comparison.remember(frame, ((job.track.id, job.face) for job in jobs))
                 if jobs:
                     frame, failed = compose.hide(
-                        frame, jobs, mask_scale=options.mask_scale, safest=safest.name
+                        frame, jobs, mask_scale=options.mask_scale, safest=safest.name, hulls=hulls
                     )
                     unfit |= failed
                 sink.write(frame)
@@ -411,7 +417,7 @@ def _rescan(
     def masks(frame: Frame) -> list[Floats]:
         if not acted[frame.index]:
             return []
-        return [geometry.hull(face, options.mask_scale) for _, face in sides.hidden(frame.index)]
+        return [perception.hulls.least(face, options.mask_scale) for _, face in sides.hidden(frame.index)]
 
     def visible(frame: Frame) -> list[Face]:
         if acted[frame.index]:

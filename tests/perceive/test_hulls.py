@@ -93,6 +93,12 @@ def test_a_face_over_the_border_is_covered(shift: int) -> None:
     assert covers(hull, least_hull(over))
 
 
+def test_what_is_covered_for_certain_is_covered() -> None:
+    for landmarker in (None, Tilted(), Tilted(doubt=0.5)):
+        hulls = FaceHulls(landmarker)
+        assert covers(hulls(picture(), [FACE], 1.25)[0], hulls.least(FACE, 1.25))
+
+
 def test_hidden_pixels_follow_the_outline() -> None:
     landmarker = Tilted()
     frame = picture()

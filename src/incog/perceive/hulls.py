@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from incog import colour, geometry
-from incog.outline import mask_hull
+from incog.outline import least_hull, mask_hull
 from incog.perceive.landmarks import Landmarker, available, make_landmarker, trusted
 from incog.types import Face, Floats, Frame
 
@@ -31,6 +31,10 @@ class FaceHulls:
         frame: as it was before anything was hidden.
         """
         return [self._hull(frame, face, scale) for face in faces]
+
+    def least(self, face: Face, scale: float) -> Floats:
+        """Return what the mask of a face covers for certain, when its frame is no longer as it was."""
+        return geometry.hull(face, scale) if self._landmarker is None else least_hull(face, scale)
 
     def _hull(self, frame: Frame, face: Face, scale: float) -> Floats:
         egg = geometry.hull(face, scale)
