@@ -21,7 +21,7 @@ from incog.errors import OutputError, UsageError, must_be
 from incog.media import streams
 from incog.media.base import OutputOptions
 from incog.media.video_copy import Copier, find_telemetry, open_streams, writing
-from incog.media.video_encoders import Choice, choose, hdr_options
+from incog.media.video_encoders import Choice, choose, extra_options
 from incog.media.video_files import Container
 from incog.media.video_planes import Conversion, format_for, layout_of, write_planes
 from incog.types import Frame, Layout
@@ -174,7 +174,7 @@ class VideoSink:
             if header.aspect:
                 encoder.sample_aspect_ratio = header.aspect
             self._tag_colours(encoder, choice)
-            extras, losses = hdr_options(choice.codec, header.mastering, header.light)
+            extras, losses = extra_options(choice.codec, header.mastering, header.light)
             encoder.options |= extras
             self.decisions += losses
             # Apple's players want the parameter sets of HEVC in the header only, which this tag says.
