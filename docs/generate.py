@@ -226,6 +226,11 @@ def networks_page() -> str:
         ),
         *(_card(card) for card in found),
     ]
+    if not found:
+        parts = [
+            *parts[:2],
+            "This version brings none of its own yet: the recipes are here, their networks in training.",
+        ]
     return "\n\n".join(parts) + "\n"
 
 
