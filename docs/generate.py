@@ -244,7 +244,7 @@ def _card(card: Card) -> str:
             f"`{card.recipe}`: {minutes:.0f} minutes, {card.images:,} pictures, on {card.hardware}",
         ],
         ["trained on", "; ".join(f"{name}: {count:,}" for name, count in card.data.items())],
-        ["terms of the data", "; ".join(card.terms.values())],
+        ["terms of the data", "; ".join(f"{name}: {text}" for name, text in card.terms.items())],
         ["file against PyTorch", f"differs by {card.export_difference:g} at most, on random and real input"],
         ["SHA-256", f"`{card.sha256}`"],
     ]
