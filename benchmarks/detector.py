@@ -22,13 +22,14 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
+import onnxruntime
 from PIL import Image
 
 import clips
 import common
 import heads
 import photos
-from incog.perceive.detector import CenterFace, Detector, Light
+from incog.perceive.detector import CenterFace, Detector, Light, merge
 from incog.perceive.search import Searcher
 from incog.train.canvas import Collage
 from incog.train.collages import Maker
@@ -44,28 +45,36 @@ CASCADE = (2.0, 1.0, 0.5)
 
 
 class YuNet:
-    """YuNet (Wu, Peng, Yu 2023) as OpenCV runs it."""
+    """YuNet (Wu, Peng, Yu 2023) run by ONNX Runtime; one scale only."""
 
     name = "yunet"
 
     def __init__(self, threads: int = 0) -> None:
-        cv2.setNumThreads(threads or -1)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3
         path = heads.SHARED / "weights" / "yunet.onnx"
-        self._detector = cv2.FaceDetectorYN.create(str(path), "", (320, 320), 0.1, 0.35, 5000)
+        self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        self._input = self._session.get_inputs()[0].name
 
     def __call__(self, rgb: Picture, *, scales: Sequence[float], threshold: float) -> list[Face]:
-        """Return the faces, see ``incog.perceive.detector.Detector``; of one scale only."""
+        """Return the faces, see ``incog.perceive.detector.Detector``."""
         (scale,) = scales
         size = (round(rgb.shape[1] * scale), round(rgb.shape[0] * scale))
-        bgr = cv2.resize(cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), size)
-        self._detector.setInputSize(size)
-        rows = self._detector.detect(bgr)[1]
+        high, wide = (-(-side // 32) * 32 for side in reversed(size))
+        padded = np.zeros((1, 3, high, wide), np.float32)
+        padded[0, :, : size[1], : size[0]] = cv2.resize(rgb, size)[..., ::-1].transpose(2, 0, 1)
+        outputs = [output[0] for output in self._session.run(None, {self._input: padded})]
         found = []
-        for row in [] if rows is None else rows:
-            x, y, wide, high = (float(value) / scale for value in row[:4])
-            if row[14] >= threshold:
-                found.append(Face((x, y, x + wide, y + high), float(row[14])))
-        return found
+        for level, stride in enumerate((8, 16, 32)):
+            kind, sure, boxes = (outputs[level + 3 * part] for part in range(3))
+            scores = np.sqrt(np.clip(kind[:, 0], 0, 1) * np.clip(sure[:, 0], 0, 1))
+            for row in np.flatnonzero(scores >= threshold):
+                x, y = (np.array([row % (wide // stride), row // (wide // stride)]) + boxes[row, :2]) * stride
+                half = np.exp(boxes[row, 2:]) * stride / 2
+                corners = np.array([x - half[0], y - half[1], x + half[0], y + half[1]]) / scale
+                found.append(Face(tuple(corners.tolist()), float(scores[row])))
+        return merge(found)
 
 
 def test_collages(count: int) -> list[Collage]:

@@ -15,7 +15,7 @@ from PIL import Image
 from incog.errors import InputError
 from incog.train import cutouts, textures
 from incog.train.canvas import LEAST, VISIBLE, Canvas, Collage, rotation, seen, varied
-from incog.train.collages import Maker, aside
+from incog.train.collages import Maker, aside, beside, shuffled
 from incog.train.cutouts import SILHOUETTE, Cutout, Scenes, load, scenes
 from incog.types import Face, Floats
 
@@ -264,3 +264,38 @@ def test_a_face_that_looks_aside_keeps_its_points(drawn: Cutout, seed: int) -> N
     before, after = drawn.boxes[0], turned.boxes[0]
     assert after[2] - after[0] < before[2] - before[0]
     np.testing.assert_array_equal(after[1::2], before[1::2])
+
+
+def test_shuffled_squares_are_all_there_and_none_where_it_was() -> None:
+    ramp = np.arange(60 * 60 * 3).reshape(60, 60, 3).astype(np.uint8)
+    for seed in range(8):
+        mixed = shuffled(np.random.default_rng(seed), ramp)
+        side = len(mixed)
+        assert side in (60, 60 // 4 * 4, 60 // 5 * 5)
+        assert sorted(mixed.ravel().tolist()) == sorted(ramp[:side, :side].ravel().tolist())
+        assert 0 in [same_squares(mixed, ramp, count) for count in (3, 4, 5)]
+
+
+def same_squares(mixed: Picture, plain: Picture, count: int) -> int:
+    """Return how many of count x count squares are where they were."""
+    side = len(mixed) // count
+    places = [(row * side, column * side) for row in range(count) for column in range(count)]
+    return sum(
+        np.array_equal(mixed[y : y + side, x : x + side], plain[y : y + side, x : x + side])
+        for y, x in places
+    )
+
+
+def test_what_is_beside_a_face_holds_none_of_it(drawn: Cutout) -> None:
+    seen_parts = 0
+    for seed in range(12):
+        part = beside(np.random.default_rng(seed), drawn)
+        assert part is not None
+        assert min(part.shape[:2]) >= 16
+        assert (part == 90).all()
+        seen_parts |= 1 << [(19, 120), (120, 30), (120, 29)].index(part.shape[:2])
+    assert seen_parts == 0b111
+    close = Cutout(
+        drawn.pixels, drawn.silhouette, drawn.boxes * 0 + [2, 2, 118, 118], drawn.points, drawn.sure, True
+    )
+    assert beside(np.random.default_rng(0), close) is None

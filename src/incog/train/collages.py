@@ -24,7 +24,7 @@ Place = npt.NDArray[np.float64]
 class Maker:
     """Makes collages of cut-out faces over scenes and textures."""
 
-    def __init__(self, cutouts: Sequence[Cutout], scenes: Scenes, *, seed: int, drawn: int = 160) -> None:
+    def __init__(self, cutouts: Sequence[Cutout], scenes: Scenes, *, seed: int, drawn: int = 320) -> None:
         """seed, drawn: of the textures, which are drawn once."""
         if not cutouts:
             raise ValueError("cutouts must not be empty")
@@ -37,12 +37,12 @@ class Maker:
         """Return one collage of ``side`` x ``side`` pixels."""
         canvas = Canvas(self._background(rng, side), np.full((side, side), -1, np.int32))
         kind = rng.uniform()
-        if kind < 0.4:
+        if kind < 0.35:
             self._things(rng, canvas, 3)
             self._people(rng, canvas)
-        elif kind < 0.73:
+        elif kind < 0.66:
             self._mosaic(rng, canvas)
-        elif kind < 0.9:
+        elif kind < 0.82:
             self._close(rng, canvas)
         else:
             self._things(rng, canvas, 9)
@@ -52,8 +52,12 @@ class Maker:
         return canvas.finished(self._photographed(rng, canvas.pixels))
 
     def _picture(self, rng: np.random.Generator) -> Bytes:
-        photos = self._scenes.photos
-        if photos and rng.uniform() < 0.7:
+        photos, kind = self._scenes.photos, rng.uniform()
+        if kind < 0.2:
+            part = beside(rng, self._cutouts[int(rng.integers(len(self._cutouts)))])
+            if part is not None:
+                return part
+        if photos and kind < 0.7:
             return photos[int(rng.integers(len(photos)))]
         return self._textures[int(rng.integers(len(self._textures)))]
 
@@ -100,8 +104,8 @@ class Maker:
         elif kind < 0.6:
             mask = cutout.silhouette
         else:
-            if rng.uniform() < 0.5:
-                _body(rng, canvas, self._picture(rng), cutout, matrix)
+            if rng.uniform() < 0.75:
+                _body(rng, canvas, (self._picture(rng), self._picture(rng)), cutout, matrix)
             mask = _head(rng, cutout) if kind < 0.85 else _oval(rng, cutout)
         if mask is not None and rng.uniform() < 0.7:
             mask = np.asarray(cv2.GaussianBlur(mask, (0, 0), float(rng.uniform(0.5, 2))), np.uint8)
@@ -174,7 +178,16 @@ class Maker:
         side = len(canvas.pixels)
         for _ in range(int(rng.integers(0, 4))):
             cutout, size = self._cutout(rng), exp(rng.uniform(log(16), log(0.6 * side)))
-            if cutout.tight or len(cutout.boxes) > 1:
+            if len(cutout.boxes) > 1:
+                continue
+            if cutout.tight or rng.uniform() < 0.4:
+                if size > 24:
+                    canvas.paste(
+                        shuffled(rng, cutout.pixels),
+                        None,
+                        pose(rng, cutout, rng.uniform(0, side, 2), size),
+                        rng,
+                    )
                 continue
             matrix = pose(rng, cutout, rng.uniform(0, side, 2), size)
             box = cutout.boxes[0]
@@ -323,26 +336,93 @@ def _sheet(rng: np.random.Generator) -> Bytes | None:
     return (edge[:, None] * edge[None] * 255).astype(np.uint8)
 
 
-def _body(rng: np.random.Generator, canvas: Canvas, cloth: Bytes, cutout: Cutout, matrix: Floats) -> None:
-    """Draw a neck in the colour of the cheeks, and shoulders in a cloth, under where a head will be."""
+def beside(rng: np.random.Generator, cutout: Cutout) -> Bytes | None:
+    """Return a part of the picture beside or below its faces, at least 16 px wide and high, or None."""
+    height, width = cutout.pixels.shape[:2]
+    (left, _), (right, bottom) = cutout.boxes[:, :2].min(0), cutout.boxes[:, 2:].max(0)
+    left, right = int(max(left, 0)), int(min(right + 1, width))
+    parts = [
+        (int(min(bottom + 1, height)), height, 0, width),
+        (0, height, 0, left),
+        (0, height, right, width),
+    ]
+    y0, y1, x0, x1 = parts[int(rng.integers(3))]
+    return cutout.pixels[y0:y1, x0:x1] if min(y1 - y0, x1 - x0) >= 16 else None
+
+
+def shuffled(rng: np.random.Generator, pixels: Bytes) -> Bytes:
+    """Return the picture with its squares in another order, none where it was: parts of a face are not a face."""
+    count = int(rng.integers(3, 6))
+    side = min(pixels.shape[:2]) // count
+    squares = pixels[: side * count, : side * count].reshape(count, side, count, side, 3).swapaxes(1, 2)
+    order = np.roll(rng.permutation(count**2), 1)
+    taken = np.empty_like(squares.reshape(-1, side, side, 3))
+    taken[np.roll(order, 1)] = squares.reshape(-1, side, side, 3)[order]
+    return np.ascontiguousarray(
+        taken.reshape(count, count, side, side, 3).swapaxes(1, 2).reshape(side * count, side * count, 3)
+    )
+
+
+def _body(
+    rng: np.random.Generator, canvas: Canvas, cloths: tuple[Bytes, Bytes], cutout: Cutout, matrix: Floats
+) -> None:
+    """Draw what is under a head: a neck in the colour of the cheeks, clothes, hands and legs."""
     box = cutout.boxes[0]
     side = len(canvas.pixels)
-    wide, high = box[2:] - box[:2]
-    shoulder, drop = rng.uniform(0.8, 1.5), rng.uniform(0.55, 0.8)
-    outline = np.array([
-        [-0.28, 0.3], [-0.3, drop], [-0.6 * shoulder, drop + 0.1], [-shoulder, drop + 0.4],
-        [-shoulder * rng.uniform(0.9, 1.2), 3], [shoulder * rng.uniform(0.9, 1.2), 3],
-        [shoulder, drop + 0.4], [0.6 * shoulder, drop + 0.1], [0.3, drop], [0.28, 0.3],
-    ])  # fmt: skip
-    there = (outline * (wide, high) + (box[:2] + box[2:]) / 2) @ matrix[:, :2].T + matrix[:, 2]
-    neck = np.array([there[0], there[1], there[2], there[7], there[8], there[9]])
-    mask = np.zeros((side, side), np.uint8)
-    cv2.fillPoly(mask, [np.round(there[1:-1] * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
-    part = int(rng.integers(8, min(cloth.shape[:2])))
-    top, left = (int(rng.integers(0, length - part + 1)) for length in cloth.shape[:2])
-    fabric = np.asarray(cv2.resize(cloth[top : top + part, left : left + part], (side, side)), np.uint8)
-    canvas.paste(fabric, mask, np.array([[1, 0, 0], [0, 1, 0]], np.float32), rng)
     x0, y0, x1, y1 = (int(v) for v in np.maximum(box, 0))
     cheek = cutout.pixels[(y0 + y1) // 2 : y1, x0 + (x1 - x0) // 4 : x1 - (x1 - x0) // 4]
     tone = cheek.reshape(-1, 3).mean(0) * rng.uniform(0.7, 1) if cheek.size else textures.skin(rng)
-    cv2.fillPoly(canvas.pixels, [np.round(neck * 16).astype(np.int32)], tone.tolist(), cv2.LINE_AA, 4)
+
+    def placed(outline: list[list[float]]) -> npt.NDArray[np.int32]:
+        """Points in sizes of the face from its middle -> sixteenths of pixels of the canvas."""
+        there = (np.array(outline) * (box[2:] - box[:2]) + (box[:2] + box[2:]) / 2) @ matrix[
+            :, :2
+        ].T + matrix[:, 2]
+        return np.round(there * 16).astype(np.int32)
+
+    def draped(cloth: Bytes, *outlines: npt.NDArray[np.int32]) -> None:
+        mask = np.zeros((side, side), np.uint8)
+        cv2.fillPoly(mask, list(outlines), 255, cv2.LINE_AA, 4)
+        part = int(rng.integers(8, min(cloth.shape[:2])))
+        top, left = (int(rng.integers(0, length - part + 1)) for length in cloth.shape[:2])
+        fabric = np.asarray(cv2.resize(cloth[top : top + part, left : left + part], (side, side)), np.uint8)
+        canvas.paste(fabric, mask, np.array([[1, 0, 0], [0, 1, 0]], np.float32), rng)
+
+    wide, drop, hip = rng.uniform(0.8, 1.5), rng.uniform(0.55, 0.8), rng.uniform(2.6, 3.6)
+    flare = wide * rng.uniform(0.8, 1.2)
+    if rng.uniform() < 0.5:
+        gap, foot = rng.uniform(0, 0.3), hip + rng.uniform(2, 4)
+        legs = [
+            placed(
+                [
+                    [sign * gap, hip],
+                    [sign * flare, hip - 0.3],
+                    [sign * 0.8 * flare, foot],
+                    [sign * (gap + 0.1), foot],
+                ]
+            )
+            for sign in (-1, 1)
+        ]
+        draped(cloths[1], *legs)
+    draped(
+        cloths[0],
+        placed([
+            [-0.3, drop], [-0.6 * wide, drop + 0.1], [-wide, drop + 0.4], [-flare, hip],
+            [flare, hip], [wide, drop + 0.4], [0.6 * wide, drop + 0.1], [0.3, drop],
+        ]),
+    )  # fmt: skip
+    neck = placed([[-0.28, 0.3], [-0.3, drop], [0, drop + rng.uniform(0.1, 0.5)], [0.3, drop], [0.28, 0.3]])
+    cv2.fillPoly(canvas.pixels, [neck], tone.tolist(), cv2.LINE_AA, 4)
+    for sign in (-1, 1):
+        if rng.uniform() < 0.6:
+            x, y = sign * rng.uniform(0, 1.2) * wide, rng.uniform(1.2, hip + 0.3)
+            turn = np.arange(12) * np.pi / 6
+            a, b, tilt = rng.uniform(0.15, 0.3), rng.uniform(0.2, 0.45), rng.uniform(0, np.pi)
+            hand = np.stack([a * np.cos(turn), b * np.sin(turn)], 1) @ rotation(tilt).T + (x, y)
+            cv2.fillPoly(
+                canvas.pixels,
+                [placed(hand.tolist())],
+                (tone * rng.uniform(0.8, 1.1)).tolist(),
+                cv2.LINE_AA,
+                4,
+            )

@@ -42,7 +42,9 @@ def texture(rng: np.random.Generator, side: int = 384) -> Bytes:
     """Return a picture (side, side, 3) uint8: one to three layers of what this module can draw."""
     canvas = noise(rng, side) if rng.uniform() < 0.7 else np.full((side, side, 3), colour(rng), np.float32)
     canvas = np.ascontiguousarray(canvas, np.float32)
-    if rng.uniform() < 0.35:
+    if rng.uniform() < 0.5:
+        _leaves(rng, canvas)
+    if rng.uniform() < 0.3:
         _gratings(rng, canvas)
     if rng.uniform() < 0.6:
         _shapes(rng, canvas)
@@ -65,6 +67,32 @@ def _gratings(rng: np.random.Generator, canvas: Floats) -> None:
     if rng.uniform() < 0.5:
         wave = np.sign(wave)
     canvas += wave[..., None] * (np.array(colour(rng), np.float32) - 128) * rng.uniform(0.2, 1)
+
+
+def _leaves(rng: np.random.Generator, canvas: Floats) -> None:
+    """Cover the canvas with shaded blobs and bars of all sizes, as things in photos cover one another."""
+    side = canvas.shape[0]
+    dim = rng.uniform(0.2, 1)
+    rows, columns = np.mgrid[:side, :side].astype(np.float32) / side
+    for _ in range(int(rng.integers(15, 90))):
+        size = float(np.exp(rng.uniform(np.log(side / 40), np.log(side * 0.9))))
+        count = int(rng.choice([4, 5, 9, 16]))
+        angles = (
+            np.sort(rng.uniform(0, 2 * np.pi, count)) if count < 9 else np.arange(count) * 2 * np.pi / count
+        )
+        stretch = np.exp(rng.normal(0, 0.5, 2))
+        outline = np.stack([np.cos(angles) * stretch[0], np.sin(angles) * stretch[1]], 1)
+        outline *= size / 2 * rng.uniform(0.75, 1.1, (count, 1))
+        mask = np.zeros((side, side), np.uint8)
+        there = rng.uniform(0, side, 2) + outline
+        cv2.fillPoly(mask, [np.round(there * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
+        if rng.uniform() < 0.3:
+            mask = np.asarray(cv2.GaussianBlur(mask, (0, 0), float(rng.uniform(1, 6))), np.uint8)
+        tone = skin(rng) if rng.uniform() < 0.15 else np.array(colour(rng), np.float32) * dim
+        shade = 1 + rng.normal(0, 0.5) * (columns - 0.5) + rng.normal(0, 0.5) * (rows - 0.5)
+        if rng.uniform() < 0.3:
+            shade = shade * (1 + rng.normal(0, 0.15, (side, side)).astype(np.float32))
+        canvas += (tone * shade[..., None] - canvas) * (mask[..., None] * np.float32(1 / 255))
 
 
 def _shapes(rng: np.random.Generator, canvas: Floats) -> None:
