@@ -135,6 +135,7 @@ def test_errors_by_group_weigh_by_faces() -> None:
     assert [row["faces"] for row in rows] == [2, 1, 1]
     figures = margins(rows)
     assert figures["gender_error, age 0-9"] == pytest.approx(1 / 3)
+    assert figures["gender_error, age 10-100"] == 0
     assert figures["ethnicity_error, gender female"] == pytest.approx(1 / 2)
     assert figures["age_mae, ethnicity asian"] == pytest.approx(10)
 

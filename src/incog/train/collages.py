@@ -378,7 +378,7 @@ def _body(
         there = (np.array(outline) * (box[2:] - box[:2]) + (box[:2] + box[2:]) / 2) @ matrix[
             :, :2
         ].T + matrix[:, 2]
-        return np.round(there * 16).astype(np.int32)
+        return np.asarray(np.round(there * 16), np.int32)
 
     def draped(cloth: Bytes, *outlines: npt.NDArray[np.int32]) -> None:
         mask = np.zeros((side, side), np.uint8)

@@ -45,10 +45,8 @@ class LandmarksNet(nn.Module):
     the whole picture: maps learn from far fewer pictures than a correction alone.
     """
 
-    def __init__(self, options: Network, *, low_precision: bool = False) -> None:
-        """low_precision: whether training computes the convolutions in bfloat16."""
+    def __init__(self, options: Network) -> None:
         super().__init__()
-        self.low_precision = low_precision
         self.trunk = Trunk(options.widths, options.blocks)
         self.middle = options.blocks[0] + options.blocks[1]
         width, deep = options.widths[1:]
@@ -90,11 +88,14 @@ class LandmarksNet(nn.Module):
         self.head.bias[-1] = log(0.05)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        if self.training and self.low_precision:
-            with torch.autocast(x.device.type, torch.bfloat16):
-                maps, rest = self._convolved(x)
-        else:
-            maps, rest = self._convolved(x)
+        maps, rest = self._convolved(x)
+        if torch.is_autocast_enabled(x.device.type):
+            # Places need more than the eight bits of bfloat16.
+            with torch.autocast(x.device.type, enabled=False):
+                return self._placed(maps, rest)
+        return self._placed(maps, rest)
+
+    def _placed(self, maps: Tensor, rest: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         answer = self.head(rest.float())
         count = dense.COUNT * 2
         likely = torch.softmax((maps.float().flatten(2) + self.prior) * _GAIN, 2)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import numpy.typing as npt
 
@@ -24,9 +26,12 @@ def uniform(seed: int, items: Integers, epochs: Integers, count: int) -> Floats:
     return np.asarray((words >> np.uint64(40)).astype(np.float32) / np.float32(2**24), dtype=np.float32)
 
 
+@lru_cache(maxsize=2)
 def order(seed: int, epoch: int, count: int) -> Integers:
     """Return the order of ``count`` items in an epoch: a permutation of 0 .. count - 1."""
-    return np.random.default_rng([seed % 2**63, epoch]).permutation(count).astype(np.int64)
+    drawn = np.random.default_rng([seed % 2**63, epoch]).permutation(count).astype(np.int64)
+    drawn.setflags(write=False)
+    return drawn
 
 
 def batch(seed: int, first: int, size: int, count: int) -> tuple[Integers, Integers]:

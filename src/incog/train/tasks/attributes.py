@@ -161,7 +161,8 @@ class Attributes:
         options, rows = self.options, self.rows[batch.items]
         index = torch.from_numpy(rows).to(self.device)
         images = self._augmented(rows, batch)
-        features, *logits = self.modules["network"](images.contiguous(memory_format=torch.channels_last))
+        with batch.quick:
+            features, *logits = self.modules["network"](images.contiguous(memory_format=torch.channels_last))
         result: dict[str, Tensor] = {}
         for name, values in zip(("age", *CLASSES), logits, strict=True):
             entropy = -(self.targets[name][index] * functional.log_softmax(values.float(), 1)).sum(1)
@@ -173,7 +174,7 @@ class Attributes:
         result["years"] = options.years * torch.where(years >= 0, error, 0.0).mean()
         if "teacher" in self.modules and self.teacher is not None:
             target = self.teacher[index].float()
-            cosine = functional.cosine_similarity(self.modules["teacher"](features).float(), target)
+            cosine = functional.cosine_similarity(self.modules["teacher"](features.float()), target)
             result["distil"] = options.distil * torch.where(cosine.isnan(), 0.0, 1 - cosine).mean()
         return result
 

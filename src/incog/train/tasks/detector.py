@@ -37,7 +37,7 @@ SIDE = 320
 class Options:
     """items: collages at hand; each is seen in ``views`` ways before it is drawn anew, for drawing takes time.
 
-    limit: pictures of each source without names. half: compute in bfloat16, quicker on processors that have it.
+    limit: pictures of each source without names.
 
     box, points: weights of their losses, beside 1 of the score's. floor: the score aimed at where a box still is
     wrong; it rises to 1 with the box's overlap. slope, shift: of the logits in the file that ships.
@@ -46,7 +46,6 @@ class Options:
     items: int = 6000
     views: int = 4
     limit: int = 2500
-    half: bool = True
     box: float = 2.0
     points: float = 1.0
     floor: float = 0.5
@@ -205,7 +204,7 @@ class Detector:
         images = tensor([collage.pixels for collage in drawn], self.device)
         targets = assign(drawn, side)
         moved = Targets(*(getattr(targets, name).to(self.device) for name in Targets.__slots__))
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.half):
+        with batch.quick:
             maps = self.modules["network"](images)
         return loss(maps, moved, self.options)
 

@@ -46,8 +46,10 @@ class Options:
     distil: 1 - cosine to the teacher's embedding. relation: squared difference of the cosines within the batch; beside
     ``distil`` it only drowns it.
     identity: CosFace (Wang et al. 2018) over the training people, of this margin and scale.
-    mixes: how many blends of two training people the teacher labels in addition. repeat: draws per epoch of
+    mixes: how many views and blends of training people the teacher labels in addition. repeat: draws per epoch of
     pictures whose person is known. relabel: let the teacher embed all faces anew instead of trusting the data's.
+    hint: weight of the squared difference to what the teacher has inside of it, in its tensors ``hints``, that the
+    last stage must tell place by place (Romero et al., FitNets, 2015); of the mixes only.
     """
 
     distil: float = 1.0
@@ -58,6 +60,8 @@ class Options:
     mixes: int = 0
     repeat: int = 2
     relabel: bool = False
+    hint: float = 0.0
+    hints: tuple[str, ...] = ()
 
 
 class Places(nn.Module):
@@ -96,8 +100,13 @@ class EmbedderNet(nn.Module):
             nn.BatchNorm1d(options.dimensions),
         )
 
+    def maps(self, x: Tensor) -> Tensor:
+        """Return what the last stage says of every place, (B, C, 7, 7)."""
+        result: Tensor = self.trunk(x * 2 - 1)
+        return result
+
     def forward(self, x: Tensor) -> Tensor:
-        result: Tensor = self.head(self.trunk(x * 2 - 1))
+        result: Tensor = self.head(self.maps(x))
         return result
 
 
@@ -133,17 +142,28 @@ class Embedder:
         train = self.faces.rows("train")
         known = np.array([self.faces.identities[row] != "" for row in train])
         self.rows = np.concatenate([train, *[train[known]] * (self.options.repeat - 1)]).astype(np.int64)
-        extra, extra_targets = mixed(self.faces, self.rows, self.options.mixes, recipe.seed, teacher, cache)
+        hints = self.options.hints if self.options.hint > 0 else ()
+        extra = mixed(
+            self.faces,
+            self.rows,
+            self.options.mixes,
+            seed=recipe.seed,
+            teacher=teacher,
+            hints=hints,
+            cache=cache,
+        )
         self.pixels = Pixels(self.faces.pixels, device)
-        self.extra = Pixels(extra, device)
+        self.extra, self.hints = Pixels(extra.pixels, device), extra.hints
         self.items = len(self.rows) + len(extra)
-        self.targets = torch.from_numpy(np.concatenate([targets, extra_targets])).to(device)
+        self.targets = torch.from_numpy(np.concatenate([targets, extra.embeddings])).to(device)
         people = sorted({self.faces.identities[row] for row in train} - {""})
         codes = {person: code for code, person in enumerate(people)}
         self.people = torch.tensor(
             [codes.get(identity, -1) for identity in self.faces.identities] + [-1] * len(extra), device=device
         )
         self.modules = nn.ModuleDict({"network": EmbedderNet(network)})
+        for number, hint in enumerate(self.hints):
+            self.modules[f"hint{number}"] = nn.Conv2d(network.widths[-1], hint.shape[1], 1)
         if self.options.identity > 0 and people:
             self.modules["people"] = nn.Linear(network.dimensions, len(people), bias=False)
             if targets.shape[1] == network.dimensions:
@@ -184,11 +204,14 @@ class Embedder:
         rows = np.where(batch.items < count, self.rows[np.minimum(batch.items, count - 1)], 0)
         images = self.pixels.take(rows)
         extra = np.nonzero(batch.items >= count)[0]
+        places = torch.from_numpy(extra).to(self.device)
         if len(extra):
-            images[torch.from_numpy(extra)] = self.extra.take(batch.items[extra] - count)
+            images[places] = self.extra.take(batch.items[extra] - count)
         rows = np.where(batch.items < count, rows, batch.items - count + len(self.faces))
         index = torch.from_numpy(rows).to(self.device)
         draws = batch.uniform(32)
+        # The teacher has seen the mixes as they are.
+        draws[places, 0:5] = 0.5
         matrices = augment.turned(draws[:, 0:4], degrees=4, zoom=(0.96, 1.06), shift=0.03)
         matrices[:, :, :2] *= SIDE / self.recipe.size
         images = augment.warp(images, matrices, batch.resolution)
@@ -196,16 +219,35 @@ class Embedder:
         images = augment.colour(images, draws[:, 5:13], strength=0.4)
         images = augment.coarse(images, draws[:, 13:15], share=0.2 * batch.progress, least=0.3)
         images = augment.erase(images, draws[:, 15:23], share=0.1, most=0.3)
-        raw = self.modules["network"](images.contiguous(memory_format=torch.channels_last)).float()
+        network = self.modules["network"]
+        assert isinstance(network, EmbedderNet)
+        with batch.quick:
+            maps = network.maps(images.contiguous(memory_format=torch.channels_last))
+            raw = network.head(maps).float()
         mine, target = functional.normalize(raw), self.targets[index]
         result: dict[str, Tensor] = {}
         if options.distil > 0:
             result["distil"] = options.distil * (1 - (mine * target).sum(1)).mean()
         if options.relation > 0:
             result["relation"] = options.relation * (mine @ mine.T - target @ target.T).square().mean() * 10
+        if self.hints and len(extra):
+            result["hint"] = self.options.hint * self._hinted(
+                maps[places].float(), batch.items[extra] - count
+            )
         if "people" in self.modules:
             result["identity"] = options.identity * self._cosface(mine, self.people[index])
         return result
+
+    def _hinted(self, maps: Tensor, rows: Integers) -> Tensor:
+        """Return how far the maps (B, C, h, w) are from telling the teacher's of these mixes, a mean over all."""
+        total = maps.new_zeros((), dtype=torch.float32)
+        for number, hint in enumerate(self.hints):
+            goal = torch.from_numpy(hint[rows]).to(self.device).float()
+            told = self.modules[f"hint{number}"](maps)
+            side = min(goal.shape[-1], told.shape[-1])
+            told, goal = (functional.adaptive_avg_pool2d(one, side) for one in (told, goal))
+            total = total + (told - goal).square().mean() / len(self.hints)
+        return total
 
     def _cosface(self, mine: Tensor, people: Tensor) -> Tensor:
         known = torch.nonzero(people >= 0)[:, 0]

@@ -51,7 +51,6 @@ class Options:
     ``curve`` makes it below. pose, doubt: smooth L1. steady: squared distance of the points of two views of a face that
     differ as neighbouring frames do, for a share ``pairs`` of the batch. turn: degrees. zoom: as an exponent of 2.
     shift: in half sides. faceless: share of pictures with no face. least: of the teacher's quality.
-    low_precision: train in bfloat16, in half the time where the CPU knows it.
     """
 
     points: float = 1.0
@@ -66,7 +65,6 @@ class Options:
     shift: float = 0.12
     faceless: float = 0.04
     least: float = 0.1
-    low_precision: bool = True
 
 
 class Landmarks:
@@ -117,7 +115,7 @@ class Landmarks:
             reach=REACH,
             seed=recipe.seed,
         )
-        network = LandmarksNet(recipe.section("network", Network), low_precision=self.options.low_precision)
+        network = LandmarksNet(recipe.section("network", Network))
         with torch.no_grad():
             network.start_at((self.points[self._index(self.train_rows)].mean(0) / self.views.base).cpu())
         self.modules = nn.ModuleDict({"network": network})
@@ -156,7 +154,10 @@ class Landmarks:
             soft = functional.avg_pool2d(other, 3, 1, 1, count_include_pad=False)
             other = other.lerp(soft, draws[:second, 42, None, None, None])
             shown = torch.cat([shown, augment.colour(other, draws[:second, 43:51], strength=0.15)])
-        points, angles, doubt = self.modules["network"](shown.contiguous(memory_format=torch.channels_last))
+        with batch.quick:
+            points, angles, doubt = self.modules["network"](
+                shown.contiguous(memory_format=torch.channels_last)
+            )
         count, keep = len(rows), (~empty).float()
         distance = (points[:count] - targets) * (SIDE / 2)
         weights = weights * keep[:, None]
