@@ -210,9 +210,9 @@ class Embedder:
         rows = np.where(batch.items < count, rows, batch.items - count + len(self.faces))
         index = torch.from_numpy(rows).to(self.device)
         draws = batch.uniform(32)
-        # The teacher has seen the mixes as they are.
+        # The middle of what can be drawn: the teacher has seen the mixes as they are.
         draws[places, 0:5] = 0.5
-        matrices = augment.turned(draws[:, 0:4], degrees=4, zoom=(0.96, 1.06), shift=0.03)
+        matrices = augment.turned(draws[:, 0:4], degrees=4, zoom=(0.95, 1.05), shift=0.03)
         matrices[:, :, :2] *= SIDE / self.recipe.size
         images = augment.warp(images, matrices, batch.resolution)
         images = augment.mirror(images, draws[:, 4])
