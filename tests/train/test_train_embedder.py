@@ -202,7 +202,7 @@ def test_a_short_run_learns_the_teacher_and_its_inside(data: dict[str, Path], tm
     assert last["hint"] < 0.7 * first["hint"]
     assert last["distil"] < 0.5 * first["distil"]
     figures = task.measure(run.average)
-    assert figures["accuracy"] > 0.8
+    assert figures["accuracy"] > 0.7
     assert figures["cosine_to_teacher"] > 0.6
 
 
