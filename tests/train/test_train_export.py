@@ -128,6 +128,31 @@ def test_the_card_holds_what_was_measured(run: tuple[Path, Task], tmp_path: Path
         assert card.measured == {"error": round(task.measure(network)["error"], 4)}
 
 
+def test_a_run_goes_on_from_what_was_exported(run: tuple[Path, Task], tmp_path: Path) -> None:
+    folder, task = run
+    made = export(RECIPE, folder, task)
+    np.savez_compressed(tmp_path / "net.npz", **made.weights)
+    fresh = Run(RECIPE, Task(), tmp_path, device=torch.device("cpu"), tell=lambda line: None)
+    before = fresh.task.measure(fresh.average)["error"]
+    fresh.start(tmp_path / "net.npz")
+    with torch.no_grad():
+        after = fresh.task.measure(fresh.average)["error"]
+    assert after == pytest.approx(made.card.measured["error"], abs=1e-3)
+    assert after < before
+    assert fresh.step()["error"] < 2 * after**2 + 0.05
+
+
+def test_weights_of_another_network_are_refused(run: tuple[Path, Task], tmp_path: Path) -> None:
+    fresh = Run(RECIPE, Task(), tmp_path, device=torch.device("cpu"), tell=lambda line: None)
+    weights = export(RECIPE, *run).weights
+    weights.popitem()
+    np.savez_compressed(tmp_path / "other.npz", **weights)
+    (tmp_path / "none.npz").write_bytes(b"nothing")
+    for name in ("other.npz", "none.npz", "missing.npz"):
+        with pytest.raises(InputError, match=f"{name} holds no weights of this network"):
+            fresh.start(tmp_path / name)
+
+
 def test_half_precision_halves_the_file_and_keeps_its_outputs() -> None:
     network = Scaled(Net()).eval()
     full = to_onnx(network, torch.rand(2, 3, 32, 32), "input", ["output"], {0: "batch"})

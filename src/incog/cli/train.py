@@ -73,6 +73,9 @@ def run(
     ] = None,
     threads: Threads = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the folder's checkpoint.")] = False,
+    start: Annotated[
+        Path | None, typer.Option("--start", help="Begin with these weights, of export --weights.")
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the recipe as it would run, and stop.")
     ] = False,
@@ -81,6 +84,8 @@ def run(
     from incog.train import require_torch
     from incog.train.recipe import Recipe, seconds
 
+    if resume and start is not None:
+        raise must_be("--start", "left out with --resume, which has weights of its own", start)
     plan = Recipe.load(recipe)
     if budget is not None:
         plan = plan.with_budget(seconds(budget))
@@ -104,6 +109,8 @@ def run(
     training = Run(plan, task, place, device=chosen, tell=lambda line: _screen.print(line, markup=False))
     if resume:
         training.load()
+    if start is not None:
+        training.start(start)
     training.go()
 
 
@@ -115,6 +122,9 @@ def export_run(
     ] = None,
     data: Data = None,
     models: Annotated[Path, typer.Option("--models", help="Folder for NAME.onnx and its card.")] = Path(),
+    weights: Annotated[
+        Path | None, typer.Option("--weights", help="NPZ file for the weights too, for train --start.")
+    ] = None,
     threads: Threads = 0,
 ) -> None:
     """Write a run's network as ONNX, compared with the run, and its card with the figures measured again."""
@@ -123,6 +133,7 @@ def export_run(
 
     plan, given = Recipe.load(recipe), sources(data)
     require_torch()
+    import numpy as np
     import torch
 
     from incog.train.export import export, write
@@ -134,6 +145,8 @@ def export_run(
     task = make_task(plan, given, torch.device("cpu"), folder / "cache")
     made = export(plan, folder, task)
     file, card = write(made, models)
+    if weights is not None:
+        np.savez_compressed(weights, **made.weights)  # type: ignore[arg-type]
     _screen.print(f"wrote {file} ({file.stat().st_size} bytes) and {card}", markup=False)
     for name, value in made.card.measured.items():
         _screen.print(f"  {name} {value}", markup=False)

@@ -24,6 +24,7 @@ from incog.models import Card
 from incog.train.loop import Task, read_checkpoint
 from incog.train.nets import operations, parameters
 from incog.train.recipe import Recipe, build
+from incog.types import Array
 
 OPSET = 18
 """Of the operators: ONNX Runtime and OpenVINO both take it."""
@@ -37,10 +38,11 @@ _WORDS = ("about", "terms", "limits", "budget")
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """The file's bytes and its card."""
+    """The file's bytes, its card, and the weights by name, to train on from: see ``incog.train.loop.Run.start``."""
 
     data: bytes
     card: Card
+    weights: dict[str, Array]
 
 
 def load_run(recipe: Recipe, run: Path, task: Task) -> tuple[nn.Module, dict[str, Any]]:
@@ -106,7 +108,13 @@ def export(recipe: Recipe, run: Path, task: Task) -> Exported:
         export_difference=float(f"{worst:.2g}"),
         limits=list(recipe.limits),
     )
-    return Exported(data, card)
+    return Exported(data, card, stored(network))
+
+
+def stored(network: nn.Module) -> dict[str, Array]:
+    """Return what a network has learnt by name, kernels and matrices in half precision."""
+    values = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    return {name: (value.half() if value.ndim > 1 else value).numpy() for name, value in values.items()}
 
 
 def write(exported: Exported, models: Path) -> tuple[Path, Path]:

@@ -7,6 +7,7 @@ import json
 import math
 import os
 import time
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -262,6 +263,20 @@ class Run:
                 f"the checkpoint in {self.out} is of another network or recipe: {error}"
             ) from error
         (self.out / "recipe.toml").write_text(self.recipe.dump(), "utf-8")
+
+    def start(self, path: Path) -> None:
+        """Begin with the weights of a file of ``incog train export --weights``, not with random ones.
+
+        Raises InputError when it cannot be read or is of another network.
+        """
+        network = self.task.modules["network"]
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                stored = {name: torch.from_numpy(file[name]) for name in file.files}
+            network.load_state_dict(stored)
+        except (OSError, ValueError, RuntimeError, TypeError, zipfile.BadZipFile) as error:
+            raise InputError(f"{path} holds no weights of this network: {error}") from error
+        self.average.load_state_dict(network.state_dict())
 
     def _log(self, losses: Mapping[str, float], speed: float) -> None:
         progress = min(self.elapsed / self.recipe.budget, 1.0)
