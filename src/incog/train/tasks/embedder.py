@@ -84,7 +84,7 @@ class Places(nn.Module):
 
 
 class EmbedderNet(nn.Module):
-    """(B, 3, 112, 112) R'G'B' in 0..1 -> (B, D), not yet of unit norm."""
+    """(B, 3, 112, 112) R'G'B' in 0..1 -> (B, D), not yet of unit norm, and the last stage's maps (B, C, 7, 7)."""
 
     def __init__(self, options: Network) -> None:
         super().__init__()
@@ -100,14 +100,9 @@ class EmbedderNet(nn.Module):
             nn.BatchNorm1d(options.dimensions),
         )
 
-    def maps(self, x: Tensor) -> Tensor:
-        """Return what the last stage says of every place, (B, C, 7, 7)."""
-        result: Tensor = self.trunk(x * 2 - 1)
-        return result
-
-    def forward(self, x: Tensor) -> Tensor:
-        result: Tensor = self.head(self.maps(x))
-        return result
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        maps: Tensor = self.trunk(x * 2 - 1)
+        return self.head(maps), maps
 
 
 class Shipped(nn.Module):
@@ -118,7 +113,7 @@ class Shipped(nn.Module):
         self.network = network
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.network((x + 1) * 0.5)
+        y: Tensor = self.network((x + 1) * 0.5)[0]
         return y / y.square().sum(1, keepdim=True).add(1e-12).sqrt()
 
 
@@ -219,12 +214,9 @@ class Embedder:
         images = augment.colour(images, draws[:, 5:13], strength=0.4)
         images = augment.coarse(images, draws[:, 13:15], share=0.2 * batch.progress, least=0.3)
         images = augment.erase(images, draws[:, 15:23], share=0.1, most=0.3)
-        network = self.modules["network"]
-        assert isinstance(network, EmbedderNet)
         with batch.quick:
-            maps = network.maps(images.contiguous(memory_format=torch.channels_last))
-            raw = network.head(maps).float()
-        mine, target = functional.normalize(raw), self.targets[index]
+            raw, maps = self.modules["network"](images.contiguous(memory_format=torch.channels_last))
+        mine, target = functional.normalize(raw.float()), self.targets[index]
         result: dict[str, Tensor] = {}
         if options.distil > 0:
             result["distil"] = options.distil * (1 - (mine * target).sum(1)).mean()
@@ -264,7 +256,7 @@ class Embedder:
         """Return the embeddings of these rows, (N, D) float32 of unit norm."""
         network.eval()
         parts = [
-            functional.normalize(network(middle(self.pixels.take(chunk), SIDE)).float()).cpu().numpy()
+            functional.normalize(network(middle(self.pixels.take(chunk), SIDE))[0].float()).cpu().numpy()
             for chunk in np.array_split(rows, max(1, len(rows) // 256))
         ]
         return np.concatenate(parts)
