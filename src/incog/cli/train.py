@@ -72,6 +72,10 @@ def run(
         str | None, typer.Option("--budget", help="Wall time such as 20m; the recipe's by default.")
     ] = None,
     threads: Threads = 0,
+    compiled: Annotated[
+        bool,
+        typer.Option("--compile", help="Compile the network on a CPU too: for runs of an hour and more."),
+    ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the folder's checkpoint.")] = False,
     start: Annotated[
         Path | None, typer.Option("--start", help="Begin with these weights, of export --weights.")
@@ -106,7 +110,14 @@ def run(
     torch.manual_seed(plan.seed)
     open_folder(place, plan, resume=resume)
     task = make_task(plan, given, chosen, place / "cache")
-    training = Run(plan, task, place, device=chosen, tell=lambda line: _screen.print(line, markup=False))
+    training = Run(
+        plan,
+        task,
+        place,
+        device=chosen,
+        tell=lambda line: _screen.print(line, markup=False),
+        compiled=compiled,
+    )
     if resume:
         training.load()
     if start is not None:
