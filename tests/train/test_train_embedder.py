@@ -220,7 +220,7 @@ def test_mixes_are_shown_as_the_teacher_saw_them(
     items = np.array([0, len(task.rows), len(task.rows) + 7], np.int64)
     task.losses(Batch(items, np.zeros(3, np.int64), 0.0, 112, 1, CPU))
     for row, extra in ((1, 0), (2, 7)):
-        middle = task.extra.take(np.array([extra]))[0, :, 8:120, 8:120]
+        middle = task.pixels.take(np.array([len(task.faces) + extra]))[0, :, 8:120, 8:120]
         torch.testing.assert_close(seen[0][row], middle, atol=2e-3, rtol=0)
     plain = task.pixels.take(task.rows[:1])[0, :, 8:120, 8:120]
     assert (seen[0][0] - plain).abs().max() > 0.01

@@ -75,6 +75,14 @@ def test_pixels_are_given_out_as_shares_of_white() -> None:
     assert taken.numpy() == pytest.approx(array[[3, 0, 3]].transpose(0, 3, 1, 2) / 255, abs=1e-6)
 
 
+def test_several_arrays_count_as_one() -> None:
+    array = np.random.default_rng(0).integers(0, 256, (9, 4, 4, 3), dtype=np.uint8)
+    pixels = Pixels(array[:5], torch.device("cpu"), array[:0], array[5:6], array[6:])
+    assert len(pixels) == 9
+    rows = np.array([8, 0, 5, 4, 6])
+    assert torch.equal(pixels.take(rows), Pixels(array, torch.device("cpu")).take(rows))
+
+
 def test_the_middle_and_the_sheet() -> None:
     images = torch.rand(5, 3, 8, 8)
     assert torch.equal(middle(images, 4), images[..., 2:6, 2:6])

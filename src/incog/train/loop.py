@@ -141,7 +141,7 @@ class Run:
         for parameter in self.average.parameters():
             parameter.requires_grad_(False)
         self.optimiser = torch.optim.AdamW(
-            _groups(task.modules, recipe.decay), lr=recipe.rate, betas=(0.9, 0.99)
+            _groups(task.modules, recipe.decay), lr=recipe.rate, betas=(0.9, 0.99), fused=True
         )
         self.elapsed = 0.0
         self.images = 0

@@ -11,25 +11,39 @@ from incog.types import Bytes
 
 
 class Pixels:
-    """uint8 pictures (N, S, S, 3), given out as (B, 3, S, S) float32 in 0..1 on the device."""
+    """uint8 pictures (N, S, S, 3), given out as (B, 3, S, S) float32 in 0..1 on the device.
 
-    def __init__(self, pixels: Bytes, device: torch.device) -> None:
+    Several arrays count as one after the other, where they lie.
+    """
+
+    def __init__(self, pixels: Bytes, device: torch.device, *more: Bytes) -> None:
         self._device = device
-        self._array = pixels
-        self._tensor = (
-            torch.from_numpy(np.ascontiguousarray(pixels)).to(device) if device.type == "cuda" else None
-        )
+        self._arrays = [pixels, *(array for array in more if len(array))]
+        self._starts = np.cumsum([0, *(len(array) for array in self._arrays)])
+        self._tensor = None
+        if device.type == "cuda":
+            parts = [torch.from_numpy(np.ascontiguousarray(array)).to(device) for array in self._arrays]
+            self._tensor = torch.cat(parts)
 
     def __len__(self) -> int:
-        return len(self._array)
+        return int(self._starts[-1])
 
     def take(self, rows: Integers) -> Tensor:
         """Return the pictures of these rows."""
         if self._tensor is not None:
             picked = self._tensor[torch.from_numpy(rows).to(self._device)]
         else:
-            picked = torch.from_numpy(self._array[rows])
+            picked = torch.from_numpy(self._picked(rows))
         return picked.permute(0, 3, 1, 2).float().mul_(1 / 255)
+
+    def _picked(self, rows: Integers) -> Bytes:
+        if len(self._arrays) == 1:
+            return np.asarray(self._arrays[0][rows], np.uint8)
+        picked = np.empty((len(rows), *self._arrays[0].shape[1:]), np.uint8)
+        for array, start in zip(self._arrays, self._starts, strict=False):
+            mine = (rows >= start) & (rows < start + len(array))
+            picked[mine] = array[rows[mine] - start]
+        return picked
 
 
 def middle(images: Tensor, size: int) -> Tensor:

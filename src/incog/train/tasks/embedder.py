@@ -147,8 +147,8 @@ class Embedder:
             hints=hints,
             cache=cache,
         )
-        self.pixels = Pixels(self.faces.pixels, device)
-        self.extra, self.hints = Pixels(extra.pixels, device), extra.hints
+        self.pixels = Pixels(self.faces.pixels, device, extra.pixels)
+        self.hints = extra.hints
         self.items = len(self.rows) + len(extra)
         self.targets = torch.from_numpy(np.concatenate([targets, extra.embeddings])).to(device)
         people = sorted({self.faces.identities[row] for row in train} - {""})
@@ -195,15 +195,12 @@ class Embedder:
         weight.data.copy_(functional.normalize(torch.from_numpy(means)))
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        options, count = self.options, len(self.rows)
-        rows = np.where(batch.items < count, self.rows[np.minimum(batch.items, count - 1)], 0)
+        options, blended = self.options, batch.items >= len(self.rows)
+        # In the order of ``pixels`` and ``targets``: all faces, then the mixes.
+        rows = batch.items - len(self.rows) + len(self.faces)
+        rows[~blended] = self.rows[batch.items[~blended]]
+        index, places = torch.from_numpy(rows).to(self.device), torch.from_numpy(blended).to(self.device)
         images = self.pixels.take(rows)
-        extra = np.nonzero(batch.items >= count)[0]
-        places = torch.from_numpy(extra).to(self.device)
-        if len(extra):
-            images[places] = self.extra.take(batch.items[extra] - count)
-        rows = np.where(batch.items < count, rows, batch.items - count + len(self.faces))
-        index = torch.from_numpy(rows).to(self.device)
         draws = batch.uniform(32)
         # The middle of what can be drawn: the teacher has seen the mixes as they are.
         draws[places, 0:5] = 0.5
@@ -222,10 +219,9 @@ class Embedder:
             result["distil"] = options.distil * (1 - (mine * target).sum(1)).mean()
         if options.relation > 0:
             result["relation"] = options.relation * (mine @ mine.T - target @ target.T).square().mean() * 10
-        if self.hints and len(extra):
-            result["hint"] = self.options.hint * self._hinted(
-                maps[places].float(), batch.items[extra] - count
-            )
+        if self.hints and blended.any():
+            told = self._hinted(maps[places].float(), rows[blended] - len(self.faces))
+            result["hint"] = self.options.hint * told
         if "people" in self.modules:
             result["identity"] = options.identity * self._cosface(mine, self.people[index])
         return result
@@ -307,5 +303,5 @@ class Embedder:
             "inputs": "(B, 3, 112, 112) float32, RGB (x / 255 - 0.5) / 0.5, aligned by five points to the ArcFace "
             "template",
             "outputs": f"(B, {self.recipe.section('network', Network).dimensions}) float32 of unit norm",
-            "data": {**sources, "mixes": len(self.extra)},
+            "data": {**sources, "mixes": self.options.mixes},
         }
