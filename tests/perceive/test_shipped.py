@@ -11,9 +11,9 @@ import onnxruntime
 import pytest
 
 from incog import models
+from incog.evaluate import verification
 from incog.models import RECORDS, Card, cards, load
 from incog.perceive.embedder import make_embedder
-from incog.train import verification
 from incog.train.faces import gather, split_of
 from incog.train.readers import read
 

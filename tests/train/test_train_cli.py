@@ -50,7 +50,7 @@ LOADED = "print('torch' in sys.modules)"
 LIGHT = {
     "the library": "import sys, incog, incog.pipeline",
     "the command line": "import sys, incog.cli, incog.cli.train",
-    "packing": "import sys, incog.train.packing, incog.train.recipe, incog.train.verification",
+    "packing": "import sys, incog.train.packing, incog.train.recipe",
     "help": """import runpy, sys
 sys.argv = ["incog", "--help"]
 try:

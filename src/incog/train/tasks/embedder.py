@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from incog.errors import InputError
-from incog.train import augment, verification
+from incog.evaluate import verification
+from incog.train import augment
 from incog.train.faces import gather
 from incog.train.loop import Batch
 from incog.train.mixes import embed, mixed

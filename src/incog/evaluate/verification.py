@@ -1,4 +1,4 @@
-"""Figures of verification: are two faces of one person? Pure functions over embeddings of unit norm."""
+"""Are two faces of one person? Pairs, thresholds and error rates; pure functions over embeddings of unit norm."""
 
 from __future__ import annotations
 
@@ -74,6 +74,54 @@ def best_threshold(genuine: Scores, impostor: Scores) -> float:
     lost = np.cumsum(weights[order])
     last = np.append(ordered[1:] > ordered[:-1], True)
     return float(ordered[last][np.argmin(lost[last])])
+
+
+def auc(genuine: Scores, impostor: Scores) -> float:
+    """Return the area under the ROC curve, 0..1: how often a genuine score is above an impostor one, ties half.
+
+    One half tells nothing; well below tells as much as well above. Raises ValueError without scores of either kind.
+    """
+    _some(genuine, impostor)
+    return float(placements(genuine, impostor).mean())
+
+
+def placements(genuine: Scores, impostor: Scores) -> Scores:
+    """Return for each genuine score the share of impostor scores below it, ties half: their mean is the AUC."""
+    ordered = np.sort(impostor)
+    below = np.searchsorted(ordered, genuine, "left") + np.searchsorted(ordered, genuine, "right")
+    return np.asarray(below / (2 * len(ordered)), np.float64)
+
+
+def rates(genuine: Scores, impostor: Scores, thresholds: Scores) -> tuple[Scores, Scores]:
+    """Return (FAR, FRR) at each threshold: the shares of impostor scores above it, and of genuine ones not above it."""
+    _some(genuine, impostor)
+    accepted = 1 - np.searchsorted(np.sort(impostor), thresholds, "right") / len(impostor)
+    rejected = np.searchsorted(np.sort(genuine), thresholds, "right") / len(genuine)
+    return accepted, rejected
+
+
+def equal_error_rate(genuine: Scores, impostor: Scores) -> float:
+    """Return the rate at which FAR and FRR are equal, 0..1; half their sum where they are nearest to that.
+
+    Raises ValueError without scores of either kind.
+    """
+    accepted, rejected = rates(genuine, impostor, np.unique(np.concatenate([genuine, impostor])))
+    # Below every score all are accepted.
+    accepted, rejected = np.append(1.0, accepted), np.append(0.0, rejected)
+    nearest = np.argmin(np.abs(accepted - rejected))
+    return float((accepted[nearest] + rejected[nearest]) / 2)
+
+
+def roc(genuine: Scores, impostor: Scores, *, points: int = 200) -> tuple[Scores, Scores]:
+    """Return (FAR, TAR) of a curve to draw, from the strictest threshold on: (N,) each, N at most ``points``.
+
+    FARs are about evenly spaced on a logarithmic axis down to one of the impostor pairs.
+    """
+    _some(genuine, impostor)
+    wanted = np.unique(np.geomspace(1, len(impostor), points).astype(np.int64))
+    thresholds = -np.sort(-impostor)[np.minimum(wanted, len(impostor) - 1)]
+    accepted, rejected = rates(genuine, impostor, thresholds)
+    return accepted, 1 - rejected
 
 
 def _some(*pairs: Scores) -> None:

@@ -6,8 +6,9 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from sklearn import metrics
 
-from incog.train import verification as v
+from incog.evaluate import verification as v
 
 
 def _embeddings(people: int, each: int, seed: int = 0) -> tuple[np.ndarray, list[str]]:
@@ -96,3 +97,49 @@ def test_the_best_threshold_is_the_best_of_all(seed: int, steps: int) -> None:
     found = v.balanced_accuracy(genuine, impostor, v.best_threshold(genuine, impostor))
     tried = [v.balanced_accuracy(genuine, impostor, t) for t in np.concatenate([genuine, impostor])]
     assert found == pytest.approx(max(tried))
+
+
+def _scored(seed: int = 0, ties: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(seed)
+    genuine, impostor = random.normal(1, 1, 300), random.normal(0, 1, 2000)
+    return (genuine.round(1), impostor.round(1)) if ties else (genuine, impostor)
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_auc_and_curves_are_scikit_learns(ties: bool) -> None:
+    genuine, impostor = _scored(ties=ties)
+    labels = np.r_[np.ones(len(genuine)), np.zeros(len(impostor))]
+    values = np.r_[genuine, impostor]
+    assert v.auc(genuine, impostor) == pytest.approx(metrics.roc_auc_score(labels, values), abs=1e-12)
+    accepted, _, thresholds = metrics.roc_curve(labels, values, drop_intermediate=False)
+    far, frr = v.rates(genuine, impostor, thresholds[1:] - 1e-9)
+    assert far == pytest.approx(accepted[1:], abs=1e-12)
+    recall = metrics.roc_curve(labels, values, drop_intermediate=False)[1][1:]
+    assert 1 - frr == pytest.approx(recall, abs=1e-12)
+
+
+def test_placements_average_to_the_auc_and_scores_turned_round_to_the_rest() -> None:
+    genuine, impostor = _scored(1)
+    assert v.placements(genuine, impostor).mean() == pytest.approx(v.auc(genuine, impostor))
+    assert v.auc(-genuine, -impostor) == pytest.approx(1 - v.auc(genuine, impostor))
+
+
+def test_equal_error_rate_of_two_gaussians() -> None:
+    random = np.random.default_rng(2)
+    genuine, impostor = random.normal(2, 1, 40_000), random.normal(0, 1, 40_000)
+    # Both errors are the tail beyond one standard deviation.
+    assert v.equal_error_rate(genuine, impostor) == pytest.approx(0.1587, abs=0.005)
+    assert v.equal_error_rate(np.array([0.9, 0.8]), np.array([0.1, 0.2])) == 0
+    assert v.equal_error_rate(np.array([0.1]), np.array([0.9])) == 1
+    assert v.equal_error_rate(np.array([0.5, 0.5]), np.array([0.5, 0.5])) == 0.5
+
+
+def test_a_drawn_curve_lies_on_the_curve() -> None:
+    genuine, impostor = _scored(3)
+    far, tar = v.roc(genuine, impostor, points=30)
+    assert (np.diff(far) > 0).all()
+    assert (np.diff(tar) >= 0).all()
+    assert far[0] == pytest.approx(1 / 2000)
+    for rate, share in zip(far[3:-1:6], tar[3:-1:6], strict=True):
+        if len(impostor) * rate >= 10:
+            assert v.tar_at(genuine, impostor, rate + 1e-9) == pytest.approx(share)
