@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 
 import common
+from incog.data.faces import decode, gather
+from incog.data.readers import read
 from incog.perceive.attributes import CLASSES, Attributes, OnnxAttributes, make_attributes
 from incog.perceive.detector import make_detector
 from incog.train import attribute_labels as measures
 from incog.train.calibration import balanced_accuracy
-from incog.train.faces import decode, gather
-from incog.train.readers import read
 
 NETWORKS = ("attributes", "attributes-b")
 EDGE = 8

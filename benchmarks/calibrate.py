@@ -25,10 +25,10 @@ import numpy as np
 import numpy.typing as npt
 
 from incog import models
+from incog.data.faces import decode, split_of
 from incog.perceive.calibration import Calibration, calibrate, threshold
 from incog.perceive.embedder import NAME, OnnxEmbedder, align, misfit
 from incog.perceive.recogniser import TURNED
-from incog.train.faces import decode, split_of
 from incog.train.finding import Finder
 
 ADULT = 16

@@ -29,12 +29,12 @@ import numpy.typing as npt
 import common
 from incog import points
 from incog.colour import rgb8
+from incog.data.faces import decode, split_of
+from incog.data.readers import archive
 from incog.media import open_source
 from incog.perceive.detector import CenterFace
 from incog.perceive.landmarks import OnnxLandmarker, make_landmarker
-from incog.train.faces import decode, split_of
 from incog.train.meshes import inside, read_labels
-from incog.train.readers import archive
 from incog.types import Face
 
 Floats = npt.NDArray[np.float32]

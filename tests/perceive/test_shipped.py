@@ -11,11 +11,11 @@ import onnxruntime
 import pytest
 
 from incog import models
+from incog.data.faces import gather, split_of
+from incog.data.readers import read
 from incog.evaluate import verification
 from incog.models import RECORDS, Card, cards, load
 from incog.perceive.embedder import make_embedder
-from incog.train.faces import gather, split_of
-from incog.train.readers import read
 
 ROOT = Path(__file__).resolve().parents[2]
 LFW = ROOT.parent / "shared" / "data" / "lfw.zip"

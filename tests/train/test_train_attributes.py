@@ -13,12 +13,12 @@ torch = pytest.importorskip("torch", reason="needs the extra [train]")
 
 from PIL import Image  # noqa: E402
 
+from incog.data import seeds  # noqa: E402
+from incog.data.faces import Faces, template  # noqa: E402
 from incog.errors import InputError, UsageError  # noqa: E402
 from incog.perceive.attributes import CLASSES, OnnxAttributes  # noqa: E402
-from incog.train import seeds  # noqa: E402
 from incog.train.attribute_labels import Group, Labels, groups, labels, margins, moments  # noqa: E402
 from incog.train.calibration import Scaling  # noqa: E402
-from incog.train.faces import Faces, template  # noqa: E402
 from incog.train.loop import Batch  # noqa: E402
 from incog.train.nets_attributes import LEFT, TOP, WINDOW, AttributesNet, Network, Shipped, judged, seen  # noqa: E402
 from incog.train.recipe import Recipe  # noqa: E402

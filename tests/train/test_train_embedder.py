@@ -15,10 +15,10 @@ torch = pytest.importorskip("torch", reason="needs the extra [train]")
 
 from PIL import Image  # noqa: E402
 
+from incog.data.faces import Faces, template  # noqa: E402
 from incog.errors import InputError  # noqa: E402
 from incog.train import mixes  # noqa: E402
 from incog.train.export import difference, to_onnx  # noqa: E402
-from incog.train.faces import Faces, template  # noqa: E402
 from incog.train.loop import Batch, Run  # noqa: E402
 from incog.train.recipe import Recipe  # noqa: E402
 from incog.train.tasks.embedder import Embedder  # noqa: E402

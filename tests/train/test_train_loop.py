@@ -17,8 +17,9 @@ torch = pytest.importorskip("torch", reason="needs the extra [train]")
 
 from torch import Tensor, nn  # noqa: E402
 
+from incog.data import seeds  # noqa: E402
 from incog.errors import InputError, OutputError, TrainingError  # noqa: E402
-from incog.train import loop, seeds  # noqa: E402
+from incog.train import loop  # noqa: E402
 from incog.train.loop import Batch, Run, open_folder, read_checkpoint  # noqa: E402
 from incog.train.recipe import Recipe  # noqa: E402
 

@@ -17,8 +17,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from incog.data import faces, packs, readers
 from incog.errors import InputError, OutputError, UsageError
-from incog.train import faces, finding, packs, readers
+from incog.train import finding
 from incog.train.packing import Settings, pack
 from incog.train.recipe import Recipe
 from incog.train.tasks import chosen

@@ -47,7 +47,7 @@ def sources(data: list[str] | None, *, option: str = "--data") -> dict[str, Path
 
     Raises UsageError for one that is malformed, given twice or not there.
     """
-    from incog.train.readers import located
+    from incog.data.readers import located
 
     result: dict[str, Path] = {}
     for item in data or []:

@@ -7,11 +7,11 @@ from typing import TypedDict
 
 import numpy as np
 
+from incog.data.faces import Faces
+from incog.data.seeds import Integers
 from incog.errors import InputError
 from incog.perceive.attributes import CLASSES
 from incog.train import calibration
-from incog.train.faces import Faces
-from incog.train.seeds import Integers
 from incog.types import Floats
 
 AGES = 101

@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from incog.data.faces import Sample, Split, decode, split_of
+from incog.data.readers import archive
 from incog.errors import InputError
 from incog.perceive.detector import CenterFace
-from incog.train.faces import Sample, Split, decode, split_of
-from incog.train.readers import archive
 from incog.types import Bytes, Floats
 
 SURE = 0.5

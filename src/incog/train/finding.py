@@ -8,9 +8,9 @@ from threading import Lock
 import cv2
 import numpy as np
 
+from incog.data.faces import Sample, fitted, similarity, template
 from incog.perceive.detector import Detector, make_detector
 from incog.perceive.recogniser import SHARP, sharpness
-from incog.train.faces import Sample, fitted, similarity, template
 from incog.types import Bytes, Face
 
 NO_FACE, UNSURE, SMALL, BLURRED = "no face found", "score too low", "too small", "too blurred"

@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from incog.data import seeds
 from incog.errors import InputError, OutputError, TrainingError
-from incog.train import seeds
 from incog.train.recipe import Recipe
 from incog.types import Bytes
 

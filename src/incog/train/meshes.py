@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from incog import points as dense
+from incog.data.faces import Sample
+from incog.data.readers import read
 from incog.errors import InputError
-from incog.train.faces import Sample
-from incog.train.readers import read
 from incog.types import Floats
 
 

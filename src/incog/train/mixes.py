@@ -18,9 +18,9 @@ import numpy.typing as npt
 import onnx
 import onnxruntime
 
+from incog.data.faces import Faces
+from incog.data.seeds import Integers, uniform
 from incog.errors import InputError
-from incog.train.faces import Faces
-from incog.train.seeds import Integers, uniform
 from incog.types import Bytes, Floats
 
 _CHUNK = 64

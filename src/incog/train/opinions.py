@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from incog.train.seeds import Integers
+from incog.data.seeds import Integers
 from incog.types import Floats
 
 FOLDS = 4

@@ -13,14 +13,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from incog.data import packs
+from incog.data.faces import Sample, decode, embeddings_of, fitted, template, workers
+from incog.data.layouts import TERMS
+from incog.data.packs import Header, Source, Teacher, Writer
+from incog.data.readers import find, read
 from incog.errors import InputError, UsageError, must_be
 from incog.media.files import pending
-from incog.train import mixes, packs
-from incog.train.faces import Sample, decode, embeddings_of, fitted, template, workers
+from incog.train import mixes
 from incog.train.finding import BLURRED, NO_FACE, SMALL, UNSURE, Finder, judged
-from incog.train.layouts import TERMS
-from incog.train.packs import Header, Source, Teacher, Writer
-from incog.train.readers import find, read
 from incog.types import Array, Bytes, Floats
 
 FAULTY, UNREADABLE = "not as its layout says", "cannot be read"
@@ -36,7 +37,7 @@ _CHUNK = 256
 class Settings:
     """How faces are packed.
 
-    template, size: of the crops, see ``incog.train.faces``. quality: of the WebP, 1..100. most: how many faces at
+    template, size: of the crops, see ``incog.data.faces``. quality: of the WebP, 1..100. most: how many faces at
     most; people come whole, but for the last, in the order of a hash. least_score: of the detector that found a face,
     0..1. embeddings: keep those that the data have, where no teacher is given.
     keep_going: leave out, and count, what cannot be read or is mislabelled. threads: 0 for one per core.

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from incog.train.seeds import Integers
+from incog.data.seeds import Integers
 from incog.types import Bytes
 
 

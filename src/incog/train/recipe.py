@@ -28,7 +28,7 @@ class Recipe:
     gradient.
     resolutions: (share of the budget, side in pixels) in rising order, from share 0.
     average: decay per step of the moving average of the weights that ships; average_start: share of the budget.
-    template, size: how faces are aligned, see ``incog.train.faces``. network, options: for the task to read.
+    template, size: how faces are aligned, see ``incog.data.faces``. network, options: for the task to read.
     about, terms, limits: for the card: what the network does, the terms of each source, what not to expect.
     """
 

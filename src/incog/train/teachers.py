@@ -21,9 +21,9 @@ import cv2
 import numpy as np
 
 from incog import points as dense
+from incog.data.faces import ARCFACE, Sample, decode, similarity
+from incog.data.readers import read
 from incog.errors import ModelError
-from incog.train.faces import ARCFACE, Sample, decode, similarity
-from incog.train.readers import read
 from incog.types import Array, Bytes, Floats
 
 INSTALL = "pip install --no-deps mediapipe==0.10.21"

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from incog.data.faces import template
+from incog.data.seeds import Integers
 from incog.train import augment
-from incog.train.faces import template
 from incog.train.pixels import Pixels
-from incog.train.seeds import Integers
 from incog.train.textures import texture
 from incog.types import Bytes
 

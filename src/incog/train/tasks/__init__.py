@@ -6,8 +6,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from incog.data import packs
 from incog.errors import must_be
-from incog.train import packs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,6 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from incog.data.faces import Split, gather
+from incog.data.readers import read
+from incog.data.seeds import Integers
 from incog.errors import InputError
 from incog.perceive.attributes import CLASSES
 from incog.train import augment, calibration
@@ -29,14 +32,11 @@ from incog.train.attribute_labels import (
     moments,
 )
 from incog.train.calibration import Scaling
-from incog.train.faces import Split, gather
 from incog.train.loop import Batch
 from incog.train.nets_attributes import LEFT, SIDE, TOP, WINDOW, AttributesNet, Network, Shipped, judged, seen
 from incog.train.opinions import crosswise
 from incog.train.pixels import Pixels, middle, tiled
-from incog.train.readers import read
 from incog.train.recipe import Recipe
-from incog.train.seeds import Integers
 from incog.types import Bytes, Floats
 
 

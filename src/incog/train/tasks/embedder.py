@@ -12,17 +12,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from incog.data.faces import gather
+from incog.data.readers import read
+from incog.data.seeds import Integers
 from incog.errors import InputError
 from incog.evaluate import verification
 from incog.train import augment
-from incog.train.faces import gather
 from incog.train.loop import Batch
 from incog.train.mixes import embed, mixed
 from incog.train.nets import Trunk
 from incog.train.pixels import Pixels, middle, tiled
-from incog.train.readers import read
 from incog.train.recipe import Recipe
-from incog.train.seeds import Integers
 from incog.types import Bytes, Floats
 
 SIDE = 112

@@ -15,16 +15,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from incog import points as dense
+from incog.data.faces import gather, similarity, template
+from incog.data.seeds import Integers, uniform
 from incog.errors import InputError
 from incog.perceive.landmarks import REACH, SIDE
 from incog.train import augment
-from incog.train.faces import gather, similarity, template
 from incog.train.landmark_net import DEGREES, LandmarksNet, Network, Shipped
 from incog.train.loop import Batch
 from incog.train.meshes import borders, inside, labelled, read_labels
 from incog.train.pixels import Pixels, tiled
 from incog.train.recipe import Recipe
-from incog.train.seeds import Integers, uniform
 from incog.train.views import Views, moved, scaled
 from incog.types import Bytes
 

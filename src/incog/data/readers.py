@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from incog.data import layouts, packs, tables
+from incog.data.faces import Sample
 from incog.errors import InputError
-from incog.train import layouts, packs, tables
-from incog.train.faces import Sample
 from incog.types import Floats
 
 LAYOUTS: dict[str, Callable[[Path], Iterator[Sample]]] = {

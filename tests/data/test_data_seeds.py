@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
-from incog.train import seeds
+from incog.data import seeds
 
 
 def _items(count: int) -> seeds.Integers:

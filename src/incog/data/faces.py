@@ -14,8 +14,8 @@ from typing import Literal
 import cv2
 import numpy as np
 
+from incog.data.seeds import Integers
 from incog.errors import InputError, must_be
-from incog.train.seeds import Integers
 from incog.types import Array, Bytes, Floats
 
 Split = Literal["train", "dev", "test"]

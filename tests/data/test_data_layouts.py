@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
+from incog.data import faces, layouts, readers
+from incog.data.faces import Sample
 from incog.errors import InputError
-from incog.train import faces, layouts, readers
-from incog.train.faces import Sample
 
 PICTURE = cv2.imencode(".png", np.random.default_rng(0).integers(0, 256, (40, 30, 3), dtype=np.uint8))[
     1

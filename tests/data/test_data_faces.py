@@ -10,9 +10,9 @@ import numpy.typing as npt
 import pytest
 from skimage.transform import SimilarityTransform
 
+from incog.data import faces as f
+from incog.data.faces import Sample
 from incog.errors import InputError, UsageError
-from incog.train import faces as f
-from incog.train.faces import Sample
 
 Picture = npt.NDArray[np.uint8]
 

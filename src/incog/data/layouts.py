@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
+from incog.data import tables
+from incog.data.faces import Sample
 from incog.errors import InputError
-from incog.train import tables
-from incog.train.faces import Sample
 from incog.types import Floats
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")

@@ -21,10 +21,10 @@ from typing import Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from incog.data import tables
+from incog.data.faces import Sample
+from incog.data.seeds import Integers
 from incog.errors import InputError
-from incog.train import tables
-from incog.train.faces import Sample
-from incog.train.seeds import Integers
 from incog.types import Array, Floats
 
 VERSION = 1
