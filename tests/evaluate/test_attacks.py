@@ -80,7 +80,7 @@ def test_a_head_finds_people_in_what_hides_them_from_plain_comparison() -> None:
     def hidden(rows: Floats, seed: int) -> Floats:
         # People differ in few quiet directions, among loud ones that say nothing.
         noise = np.random.default_rng(seed).normal(size=rows.shape)
-        noise[:, 16:] = rows[:, 16:] * 40
+        noise[:, 16:] = rows[:, 16:] * 150
         values = noise @ loud
         return (values / np.linalg.norm(values, axis=1, keepdims=True)).astype(np.float32)
 

@@ -38,8 +38,8 @@ class Outcome:
 
     rank1: closed-set identification, chance is 1 / ``people``. tar: by FAR, at thresholds given, as those fixed on
     pairs of originals. calibrated: by FAR, at thresholds at which so many of this attack's own impostor pairs are
-    accepted: an attacker can fix them on people whom he knows. eer, auc: of genuine against impostor pairs. curve: (FAR,
-    TAR) to draw. cmc: hit rate at ranks 1 .. DEPTH. people: in the gallery. genuine, impostor: numbers of pairs.
+    accepted: an attacker can fix them on people whom he knows. eer, auc: of genuine against impostor pairs. curve:
+    (FAR, TAR) to draw. cmc: hit rate at ranks 1 .. DEPTH. people: in the gallery. genuine, impostor: numbers of pairs.
     """
 
     rank1: Figure
