@@ -18,6 +18,7 @@ from rich.table import Table
 
 from incog import __version__, geometry, parallel, people
 from incog.cli import train
+from incog.cli.evaluate import evaluate
 from incog.cli.failing import failing
 from incog.cli.options import (
     Codec,
@@ -292,6 +293,9 @@ def render(
             save(summary.model_dump_json(indent=2))
         if outcome.report.status == "failed":
             raise typer.Exit(1)
+
+
+app.command()(evaluate)
 
 
 @app.command()

@@ -52,7 +52,7 @@ def pack(
     threads: Annotated[int, typer.Option("--threads", min=0, help="CPU threads; 0: all.")] = 0,
 ) -> None:
     """Find, align and judge the faces of datasets and pack them into one small file."""
-    from incog.cli.train import sources
+    from incog.cli.sources import sources
     from incog.train.packing import Settings
     from incog.train.packing import pack as work
 

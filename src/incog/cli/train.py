@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 from incog.cli.failing import failing
 from incog.cli.pack import pack
 from incog.cli.screen import Screen
+from incog.cli.sources import sources
 from incog.errors import must_be
 
 
@@ -40,26 +41,6 @@ Data = Annotated[
 Out = Annotated[Path | None, typer.Option("--out", help="Folder of the run; runs/NAME by default.")]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 Threads = Annotated[int, typer.Option("--threads", min=0, help="CPU threads; 0: all.")]
-
-
-def sources(data: list[str] | None, *, option: str = "--data") -> dict[str, Path]:
-    """Return NAME=PATH options as paths by name; PATH may begin with LAYOUT:, which stays.
-
-    Raises UsageError for one that is malformed, given twice or not there.
-    """
-    from incog.data.readers import located
-
-    result: dict[str, Path] = {}
-    for item in data or []:
-        name, mark, path = item.partition("=")
-        if not mark or not name or not path:
-            raise must_be(option, "NAME=PATH", item)
-        if name in result:
-            raise must_be(option, "given once for each name", f"{name} twice")
-        if not located(Path(path))[1].exists():
-            raise must_be(f"{option} {name}", "a file or folder that exists", path)
-        result[name] = Path(path)
-    return result
 
 
 @app.command("run", hidden=True)

@@ -1,0 +1,97 @@
+"""What recognisers share: the face cut out of a picture, the checks, and unit length."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from math import ceil
+from typing import Literal
+
+import cv2
+import numpy as np
+
+from incog.errors import ModelError
+from incog.perceive.embedder import SIZE, TEMPLATE, similarity_transform, unit
+from incog.types import Bytes, Floats
+
+Kind = Literal["black box", "white box", "classical"]
+
+_MOST = 8
+"""Largest factor by which a crop is taken too large before it is averaged down."""
+
+_BATCH = 32
+
+
+def template_at(size: int) -> Floats:
+    """Return where the five points lie in ArcFace's crop when that is ``size`` px wide and high, (5, 2) float32."""
+    return np.asarray((TEMPLATE + 0.5) * size / SIZE - 0.5, np.float32)
+
+
+def crop(picture: Bytes, points: Floats, template: Floats, size: int) -> Bytes:
+    """Return the (size, size, 3) uint8 crop in which the points lie nearest to a template, black beyond the picture.
+
+    picture: (H, W, 3) uint8. points, template: (5, 2) float32 px of the picture and of the crop. Raises ValueError when
+    all points are one.
+    """
+    matrix = similarity_transform(points, template)
+    scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
+    # As in embedder.align: a face that shrinks is taken large and averaged down, so that no pixel is skipped.
+    factor = min(max(ceil(0.75 / scale), 1), _MOST)
+    if factor > 1:
+        half = (factor - 1) / 2
+        matrix = matrix * np.float32(factor) + np.array([[0, 0, half], [0, 0, half]], np.float32)
+    taken = cv2.warpAffine(picture, matrix, (size * factor, size * factor), flags=cv2.INTER_LINEAR)
+    if factor > 1:
+        taken = cv2.resize(taken, (size, size), interpolation=cv2.INTER_AREA)
+    return np.asarray(taken, np.uint8)
+
+
+def check(pictures: Sequence[Bytes], points: Sequence[Floats]) -> None:
+    """Raise ValueError unless there are five finite points (5, 2) for every picture (H, W, 3) uint8."""
+    if len(pictures) != len(points):
+        raise ValueError(f"points must be given for {len(pictures)} pictures, got {len(points)}")
+    for picture, places in zip(pictures, points, strict=True):
+        if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8 or not picture.size:
+            raise ValueError(f"pictures must be (H, W, 3) uint8, got {picture.shape} {picture.dtype.name}")
+        if places.shape != (5, 2) or not np.isfinite(places).all():
+            raise ValueError(f"points must be five finite (x, y), got {places.tolist()}")
+
+
+class Aligned(ABC):
+    """Base of the recognisers: it checks, cuts and normalises, and a recogniser writes ``embed``.
+
+    size: side of the crops in pixels. template: (5, 2) float32, where the five points lie in them.
+    """
+
+    name: str
+    kind: Kind
+    note: str
+    sha256: str = ""
+    size: int = SIZE
+    template: Floats = TEMPLATE
+
+    def __call__(self, pictures: Sequence[Bytes], points: Sequence[Floats]) -> Floats:
+        """Return (N, D) float32 of unit norm, see ``recognisers.Recogniser``.
+
+        Raises ValueError for pictures or points of another shape or type, and for points that are all the same;
+        ModelError when the recogniser gives numbers that are not finite.
+        """
+        check(pictures, points)
+        # Without pictures one black crop is run, for the number of columns.
+        parts = [] if len(pictures) else [self.embed(np.zeros((1, self.size, self.size, 3), np.uint8))[:0]]
+        for start in range(0, len(pictures), _BATCH):
+            some = slice(start, start + _BATCH)
+            faces = zip(pictures[some], points[some], strict=True)
+            parts.append(self.embed(np.stack([self.cut(picture, places) for picture, places in faces])))
+        vectors = np.concatenate(parts).astype(np.float32)
+        if not np.isfinite(vectors).all():
+            raise ModelError(f"the recogniser {self.name} gives numbers that are not finite")
+        return unit(vectors)
+
+    def cut(self, picture: Bytes, points: Floats) -> Bytes:
+        """Return the crop of one face, (size, size, 3) uint8."""
+        return crop(picture, points, self.template, self.size)
+
+    @abstractmethod
+    def embed(self, crops: Bytes) -> Floats:
+        """Return (B, D) float32 of any length for crops (B, size, size, 3) uint8 R'G'B'."""

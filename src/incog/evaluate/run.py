@@ -1,0 +1,294 @@
+"""One evaluation: methods over a cast of known people, attacked and measured, as a document."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+
+from incog import pipeline
+from incog.data.readers import read
+from incog.errors import InputError
+from incog.evaluate import privacy, utility
+from incog.evaluate.attacks import Pairs
+from incog.evaluate.document import (
+    AttackRecord,
+    Evaluation,
+    Headline,
+    MethodRecord,
+    Protocol,
+    RecogniserRecord,
+    Value,
+)
+from incog.evaluate.intervals import Figure, wilson
+from incog.evaluate.privacy import SHOWN, Attacked, Originals, Shown
+from incog.evaluate.recognisers import Recogniser
+from incog.evaluate.samples import LEAST_PAIRS, Cast, Item, choose, load, protect
+from incog.keys import Secret
+from incog.methods import make
+from incog.methods.base import Method
+from incog.perceive.attributes import JUDGE, available, make_attributes
+from incog.perceive.detector import CenterFace, Hog
+from incog.pipeline import Perception
+from incog.report import ClaimReport
+from incog.types import Bytes
+
+FLOOR = "blackout"
+"""The method after which nothing of the face is left: what still is recognised, its surroundings tell."""
+
+VERSIONS = ("incog", "numpy", "opencv-python-headless", "onnxruntime", "dlib-bin", "scikit-image", "scipy")
+
+WORDS = (
+    "No person plays two parts: people who are attacked are none that attackers learnt from, and none that incog's own "
+    "networks were trained on.",
+    "A probe is never compared with the picture that it was made from.",
+    "Attackers know where the face was in the original, and which method with which settings hid it.",
+    "Intervals of 95 % are made by drawing people, not pictures, with replacement.",
+    "A gallery holds one picture of each person, also of those of whom there is only one.",
+)
+"""The protocol in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """people: who are attacked, at most; None for all. known: who attackers learn from, at most. seed: of all that is
+    drawn. quick: said in the report."""
+
+    people: int | None = None
+    known: int | None = 600
+    pictures: int = 4
+    seed: int = 0
+    quick: bool = False
+
+
+QUICK = Settings(people=260, known=120, pictures=3, quick=True)
+"""An answer in about two minutes: too few pairs for a figure that may be quoted."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Results:
+    """What a run made. examples: for each method a few (before, after) pictures."""
+
+    evaluation: Evaluation
+    examples: dict[str, list[tuple[Bytes, Bytes]]]
+
+
+@dataclass(slots=True, eq=False)
+class _Bench:
+    cast: Cast
+    recognisers: Sequence[Recogniser]
+    originals: Originals
+    untouched: list[Attacked]
+    floor: list[Attacked] = field(default_factory=list)
+
+
+def evaluate(
+    methods: Sequence[Method],
+    data: Mapping[str, Path],
+    recognisers: Sequence[Recogniser],
+    perception: Perception,
+    settings: Settings,
+    *,
+    tell: Callable[[str], None] = lambda text: None,
+) -> Results:
+    """Run methods over the people of datasets, attack the results and measure what is left.
+
+    data: sources that name people, see ``incog.data.readers``. Raises InputError when fewer than two people have two
+    pictures, or no black-box recogniser is among the recognisers.
+    """
+    if not any(item.kind == "black box" for item in recognisers):
+        raise InputError(
+            "a recogniser must be a black box, none of those given is",
+            hint="install one: pip install 'incog[eval]'",
+        )
+    tell("looking for faces")
+    cast = _cast(data, perception, settings)
+    originals = privacy.embed_originals(cast, recognisers, tell=tell)
+    bench = _Bench(
+        cast, recognisers, originals, privacy.untouched(cast, recognisers, originals, seed=settings.seed)
+    )
+    bench.floor = _attacked(make(FLOOR, {}), bench, perception, settings, tell)[0]
+    records, examples = [], {}
+    for method in methods:
+        record, views = _measured(method, bench, perception, settings, tell)
+        records.append(record)
+        examples[_title(method, methods)] = [
+            (cast.judged[row].picture, views[row]) for row in _spread(len(views), 12)
+        ]
+    return Results(_document(data, bench, records, settings), examples)
+
+
+def _title(method: Method, methods: Sequence[Method]) -> str:
+    alike = [other for other in methods if other.name == method.name]
+    number = next(place for place, other in enumerate(alike) if other is method)
+    return method.name if len(alike) == 1 else f"{method.name} {number + 1}"
+
+
+def _spread(count: int, most: int) -> list[int]:
+    return [int(row) for row in np.unique(np.linspace(0, count - 1, min(count, most)).astype(int))]
+
+
+def _cast(data: Mapping[str, Path], perception: Perception, settings: Settings) -> Cast:
+    samples = list(read(data))
+    parts: list[list[Item]] = []
+    left_out: dict[str, str] = {}
+    for split, people in (("test", settings.people), ("train", settings.known)):
+        chosen = choose(samples, split, people=people, pictures=settings.pictures)  # type: ignore[arg-type]
+        items, reasons = load(chosen, perception.searcher, perception.hulls)
+        parts.append(items)
+        left_out |= reasons
+    cast = Cast(parts[0], parts[1], left_out)
+    for items, part in ((cast.judged, "test"), (cast.known, "train")):
+        several = sum(count > 1 for count in Counter(item.person for item in items).values())
+        if several < 2:
+            raise InputError(
+                f"{', '.join(data)}: at least two people of the {part} part must have two pictures, got {several}"
+            )
+    return cast
+
+
+def _attacked(
+    method: Method, bench: _Bench, perception: Perception, settings: Settings, tell: Callable[[str], None]
+) -> tuple[list[Attacked], list[Bytes], float]:
+    """Return the attacks, what the method made of the judged pictures, and its seconds."""
+    cast, secret = bench.cast, Secret.from_seed(settings.seed)
+    tell(f"{method.name}: hiding")
+    began = time.monotonic()
+    judged = protect(cast.judged, method, secret, perception.hulls)
+    seconds = time.monotonic() - began
+    known = protect(cast.known, method, secret, perception.hulls)
+    found = privacy.attack(
+        cast,
+        judged,
+        known,
+        bench.recognisers,
+        bench.originals,
+        seed=settings.seed,
+        tell=lambda text: tell(f"{method.name}: {text}"),
+    )
+    return found, judged, seconds
+
+
+def _measured(
+    method: Method, bench: _Bench, perception: Perception, settings: Settings, tell: Callable[[str], None]
+) -> tuple[MethodRecord, list[Bytes]]:
+    cast, seed = bench.cast, settings.seed
+    found, judged, seconds = _attacked(method, bench, perception, settings, tell)
+    tell(f"{method.name}: utility")
+    figures = {
+        "pixels": utility.differences(cast.judged, judged, seed=seed),
+        "detection, centerface": utility.detection(cast.judged, judged, CenterFace(threads=1), seed=seed),
+        "detection, hog": utility.detection(cast.judged, judged, Hog(), seed=seed),
+    }
+    if available(JUDGE):
+        figures["attributes"] = utility.attributes(cast.judged, judged, make_attributes(JUDGE), seed=seed)
+    own = next((item for item in bench.recognisers if item.name == "incog"), None)
+    if own is not None:
+        after = own(judged, [item.points for item in cast.judged])
+        figures["set"] = utility.sets(bench.originals.judged[own.name, "picture"], after, seed=seed)
+    missed = sum(not item.faces for item in cast.judged)
+    headlines = [_headline(found, bench, shown) for shown in SHOWN]
+    record = MethodRecord(
+        method=method.name,
+        parameters=pipeline.parameters(method),
+        claims=[
+            ClaimReport(
+                statement=claim.statement,
+                holds=claim.holds,
+                scope=claim.scope,
+                conditions=list(claim.conditions),
+                value=claim.value,
+            )
+            for claim in method.claims()
+        ],
+        headlines=headlines,
+        attacks=[AttackRecord.of(item) for item in found],
+        utility={
+            part: {name: Value.of(figure) for name, figure in rows.items()} for part, rows in figures.items()
+        },
+        unprotected=Value.of(wilson(missed, len(cast.judged))),
+        seconds=round(seconds / max(len(judged), 1), 4),
+        verdict=verdict(headlines[0]),
+    )
+    return record, judged
+
+
+def _headline(found: Sequence[Attacked], bench: _Bench, shown: Shown) -> Headline:
+    top = privacy.worst(found, shown)
+
+    def rank1(rows: Sequence[Attacked], attack: str) -> Figure:
+        return next(
+            item.outcome.rank1
+            for item in rows
+            if (item.attack, item.recogniser, item.shown) == (attack, top.recogniser, shown)
+        )
+
+    return Headline(
+        shown=shown,
+        attack=top.attack,
+        recogniser=top.recogniser,
+        rank1=Value.of(top.outcome.rank1),
+        auc=Value.of(top.outcome.auc),
+        untouched=Value.of(rank1(bench.untouched, "untouched")),
+        floor=Value.of(rank1(bench.floor, top.attack)),
+        chance=1 / top.outcome.people,
+    )
+
+
+def verdict(headline: Headline) -> str:
+    """Return one line on the worst attack, by the upper end of its interval."""
+    share, low, high = headline.rank1.value or 0.0, headline.rank1.low or 0.0, headline.rank1.high or 1.0
+    by = f"{headline.recogniser}, {headline.attack}"
+    told = f"{100 * share:.1f} % (at most {100 * high:.1f} %) of faces are told by {by}"
+    if low <= headline.chance <= high:
+        return f"At chance: {told}; guessing gives {100 * headline.chance:.1f} %."
+    kept = high / max(headline.untouched.value or 1.0, 1e-9)
+    word = "Weak" if kept > 0.5 else "Leaks" if kept > 0.1 else "Nearly at chance"
+    return f"{word}: {told}; {100 * (headline.untouched.value or 0):.1f} % of untouched ones."
+
+
+def _document(
+    data: Mapping[str, Path], bench: _Bench, records: list[MethodRecord], settings: Settings
+) -> Evaluation:
+    cast = bench.cast
+    pairs: Pairs = privacy.pairs_of(cast)
+    people = Counter(item.person for item in cast.judged)
+    count = len(cast.judged)
+    different = count * (count - 1) // 2 - sum(n * (n - 1) // 2 for n in people.values())
+    words = list(WORDS)
+    if different < LEAST_PAIRS:
+        words.append(
+            f"Thresholds rest on {different:,} pairs of different people. Figures that are quoted should rest on "
+            f"{LEAST_PAIRS:,} at least."
+        )
+    return Evaluation(
+        versions={name: metadata.version(name) for name in VERSIONS},
+        date=datetime.now(UTC).strftime("%Y-%m-%d"),
+        protocol=Protocol(
+            data={name: path.name for name, path in data.items()},
+            split="test",
+            judged_pictures=count,
+            judged_people=len(people),
+            gallery_people=len(pairs.gallery),
+            probes=len(pairs.probes),
+            known_pictures=len(cast.known),
+            known_people=len({item.person for item in cast.known}),
+            pairs=different,
+            seed=settings.seed,
+            quick=settings.quick,
+            left_out=dict(Counter(cast.left_out.values())),
+            words=words,
+        ),
+        recognisers=[
+            RecogniserRecord(name=item.name, kind=item.kind, note=item.note, sha256=item.sha256)
+            for item in bench.recognisers
+        ],
+        untouched=[AttackRecord.of(item) for item in bench.untouched],
+        methods=records,
+    )
