@@ -144,15 +144,16 @@ def test_motion_of_a_shifted_texture() -> None:
 
 
 def test_motion_marks_what_was_hidden() -> None:
-    back, front = texture(96, 128, 1), texture(40, 40, 2)
+    back, front = texture(128, 160, 1), texture(64, 64, 2)
     first, second = back.copy(), back.copy()
-    first[28:68, 30:70] = front
-    second[28:68, 42:82] = front
-    _, shown = temporal.motion(first, second)
-    assert shown[32:64, 48:78].mean() > 0.95
-    assert shown[:20].mean() > 0.95
-    # Twelve columns of background were behind the square before.
-    assert shown[32:64, 31:41].mean() < 0.3
+    first[32:96, 40:104] = front
+    second[32:96, 46:110] = front
+    flow, shown = temporal.motion(first, second)
+    assert np.median(flow[40:88, 54:102, 0]) == pytest.approx(-6, abs=0.1)
+    assert shown[40:88, 54:102].mean() > 0.95
+    assert shown[:24].mean() > 0.95
+    # Six columns of background were behind the square before.
+    assert shown[40:88, 40:46].mean() < 0.3
 
 
 def test_what_moves_with_the_original_is_steady() -> None:
@@ -361,26 +362,59 @@ def covered(picture: Bytes, paint: Callable[[Bytes], Bytes], face: Mask | None =
     return noisy(np.where(face[..., None], paint(picture), picture))
 
 
+PAINTS = [black, mean_colour, blocks, blur]
+
+
 def test_coding_noise_alone_leaves_a_face_as_it_was(astronaut: Bytes) -> None:
     assert temporal.altered_share(astronaut, astronaut, FACE) == 0
     assert temporal.altered_share(astronaut, noisy(astronaut), FACE) == 0
-    # The limit that the docstring tells of.
-    assert temporal.altered_share(astronaut, noisy(astronaut, 12), FACE) == 1
-    assert temporal.altered_share(astronaut, noisy(astronaut, 12), FACE, tolerance=16) == 0
+    # Coarser coding than the tolerance allows for passes for altering, unless the tolerance is measured.
+    coarse = noisy(astronaut, 12)
+    assert temporal.altered_share(astronaut, coarse, FACE) == 1
+    measured = temporal.coding_tolerance(astronaut, coarse, FACE, faces=[FACE])
+    assert temporal.altered_share(astronaut, coarse, FACE, tolerance=measured) == 0
 
 
-@pytest.mark.parametrize("paint", [black, mean_colour, blocks, blur])
+@pytest.mark.parametrize("paint", PAINTS)
 def test_a_covered_face_is_altered(astronaut: Bytes, paint: Callable[[Bytes], Bytes]) -> None:
-    assert temporal.altered_share(astronaut, covered(astronaut, paint), FACE) >= temporal.COVERED
+    after = covered(astronaut, paint)
+    measured = temporal.coding_tolerance(astronaut, after, FACE, faces=[FACE])
+    for tolerance in (temporal.TOLERANCE, measured):
+        assert temporal.altered_share(astronaut, after, FACE, tolerance=tolerance) >= temporal.COVERED
 
 
-@pytest.mark.parametrize("paint", [black, mean_colour, blocks, blur])
+@pytest.mark.parametrize("paint", PAINTS)
 def test_a_face_that_sticks_out_of_its_mask_leaks(astronaut: Bytes, paint: Callable[[Bytes], Bytes]) -> None:
     face = inside(FACE, astronaut.shape)
     face[80:] = False
     # The hull ends at row 87: the chin, a tenth of its height, is open.
-    share = temporal.altered_share(astronaut, covered(astronaut, paint, face), FACE)
-    assert 0.8 < share < temporal.COVERED
+    after = covered(astronaut, paint, face)
+    measured = temporal.coding_tolerance(astronaut, after, FACE, faces=[FACE])
+    for tolerance in (temporal.TOLERANCE, measured):
+        assert 0.8 < temporal.altered_share(astronaut, after, FACE, tolerance=tolerance) < temporal.COVERED
+
+
+def test_the_tolerance_follows_coding_alone(astronaut: Bytes) -> None:
+    def measured(after: Bytes, *faces: Floats) -> float:
+        return temporal.coding_tolerance(astronaut, after, FACE, faces=faces)
+
+    assert measured(astronaut) == temporal.FLOOR
+    # The mean absolute value of noise is sigma sqrt(2 / pi); its mean over a square varies a little.
+    assert measured(noisy(astronaut)) == pytest.approx(1.5 * 3 * np.sqrt(2 / np.pi), rel=0.25)
+    # The cover itself does not count, nor that of another face which is known.
+    painted = np.where(inside(FACE, astronaut.shape)[..., None], 0, astronaut).astype(np.uint8)
+    assert measured(painted, FACE) == temporal.FLOOR
+    other = oval(200, 60, 40, 50)
+    painted[inside(other, astronaut.shape)] = 0
+    assert measured(painted, other) == temporal.FLOOR
+    assert measured(painted) > 20
+    # What alters everything is not coding.
+    assert measured(black(astronaut)) == temporal.CEILING
+    # No surroundings to measure.
+    whole = oval(127, 127, 250, 250)
+    assert temporal.coding_tolerance(astronaut, astronaut, whole, faces=[]) == temporal.TOLERANCE
+    away = oval(2000, 60, 40, 50)
+    assert temporal.coding_tolerance(astronaut, astronaut, away, faces=[]) == temporal.TOLERANCE
 
 
 def test_altered_share_is_that_of_plain_loops() -> None:
@@ -408,7 +442,8 @@ def test_faces_reach_over_the_border(astronaut: Bytes) -> None:
     half = oval(0, 57, 46, 60)
     assert temporal.altered_share(astronaut, black(astronaut), half) > 0.9
     assert temporal.altered_share(astronaut, astronaut, half) == 0
-    for away in (oval(-80, 57, 46, 60), oval(112, 400, 46, 60), oval(280, 57, 46, 60)):
+    # The last ends one pixel outside of the frame.
+    for away in (oval(-80, 57, 46, 60), oval(112, 400, 46, 60), oval(280, 57, 46, 60), oval(-25, 57, 46, 60)):
         assert isnan(temporal.altered_share(astronaut, astronaut, away))
 
 
@@ -423,6 +458,8 @@ def test_leak_rate_is_over_face_frames_and_tracks(astronaut: Bytes) -> None:
     assert figure == mean_over_people(np.array([0.0, 1, 1, 0, 0, 0]), ["a", "a", "b", "a", "b", "b"])
     assert figure.value == pytest.approx(1 / 3)
     assert (figure.count, figure.people) == (6, 2)
+    fixed = temporal.leak_rate([astronaut] * 4, after, hulls, tracks, tolerance=6)
+    assert fixed == figure
     again = temporal.leak_rate(iter([astronaut] * 4), iter(after), iter(hulls), iter(tracks), covered=1e-9)
     assert again.value == pytest.approx(1 / 3)
 
@@ -435,7 +472,8 @@ def test_a_rate_of_nothing_is_not_measured(astronaut: Bytes) -> None:
 
 
 def test_no_leak_among_few_tracks_is_not_taken_for_certain(astronaut: Bytes) -> None:
-    figure = temporal.leak_rate([astronaut] * 20, [black(astronaut)] * 20, [[FACE]] * 20, [["a"]] * 20)
+    closed = covered(astronaut, black)
+    figure = temporal.leak_rate([astronaut] * 20, [closed] * 20, [[FACE]] * 20, [["a"]] * 20)
     assert figure.value == 0
     assert figure.high > 0.7
 
@@ -445,6 +483,8 @@ def test_wrong_arguments_are_refused(astronaut: Bytes) -> None:
         temporal.altered_share(astronaut, astronaut, FACE[:2])
     with pytest.raises(ValueError, match="hull must be"):
         temporal.altered_share(astronaut, astronaut, np.full_like(FACE, np.nan))
+    with pytest.raises(ValueError, match="hull must be"):
+        temporal.coding_tolerance(astronaut, astronaut, FACE, faces=[np.full_like(FACE, np.nan)])
     for tolerance in (0, 255, float("nan")):
         with pytest.raises(ValueError, match="tolerance must be"):
             temporal.altered_share(astronaut, astronaut, FACE, tolerance=tolerance)

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from incog import geometry
+from incog.colour import Region
 from incog.evaluate.intervals import Figure, mean_over_people
 from incog.types import Bytes, Floats
 
@@ -30,10 +31,23 @@ SMALLEST = 16
 """Least width and height in px for optical flow."""
 
 TOLERANCE = 6.0
-"""Mean absolute difference of 255 from which on a place counts as altered.
+"""Mean absolute difference of 255 from which on a place counts as altered, where none can be measured: twice and a half
+that of noise of sigma 3."""
 
-Of 22 faces of 37 to 250 px, noise of sigma 3 leaves all of every face below it, JPEG at quality 80 at least 70 %, and
-incog's fill, blur, pixelate and blackout leave less than 1 % of any face below it. It was chosen on those faces."""
+FLOOR = 2.0
+"""Least measured tolerance: an output without loss still differs by rounding."""
+
+CEILING = 24.0
+"""Highest measured tolerance: where more is altered round a face, it is hardly by coding."""
+
+ROOM = 1.5
+"""Measured tolerance relative to the differences away from faces: a face has more detail, which is coded worse."""
+
+AWAY = 2.5
+"""Growth of a face's hull outside of which nothing is taken to be altered but by coding: masks reach that far."""
+
+AROUND = 2.0
+"""How far round a face coding is looked at, in square roots of the face's area."""
 
 COVERED = 0.99
 """Share of a face's pixels that must be altered."""
@@ -219,29 +233,48 @@ def altered_share(before: Bytes, after: Bytes, hull: Floats, *, tolerance: float
     most twice the tolerance, so that a face left open beside a black bar is not taken for altered with it.
 
     Single pixels, or squares of 5 px, would not do: where a face is smooth, its mean colour, a blur or blocks come
-    within a few levels of the original, and such outputs of a 250 px face then miss 99 % by far.
+    within a few levels of the original, over patches that grow with the face.
 
     before, after: (H, W, 3) uint8. hull: (K, 2) float32 px, pixel centres at integers, convex or not; each pixel that
-    it touches counts. tolerance: of 255, above 0. Raises ValueError for arguments that are not so.
+    it touches counts. tolerance: of 255, see ``coding_tolerance``. Raises ValueError for arguments that are not so.
     """
     _same(before, after)
-    if hull.ndim != 2 or hull.shape[1] != 2 or len(hull) < 3 or not np.isfinite(hull).all():
-        raise ValueError(f"hull must be finite, (K, 2) with K of at least 3, got {hull.shape}")
     if not 0 < tolerance < 255:
         raise ValueError(f"tolerance must be above 0 and below 255, got {tolerance:g}")
-    height, width = before.shape[:2]
-    area = cv2.contourArea(np.ascontiguousarray(hull, np.float32))
-    side = max(5, int(WINDOW * np.sqrt(area)) | 1)
-    x0, y0, x1, y1 = geometry.bounds(hull, side // 2)
-    x0, y0, x1, y1 = max(x0, 0), max(y0, 0), min(x1, width), min(y1, height)
-    if x0 >= x1 or y0 >= y1:
+    side = _side(hull)
+    region = _region(hull, side, before.shape)
+    if region is None:
         return nan
-    face = geometry.mask([hull], (x0, y0, x1, y1), 0) > 0
+    face = geometry.mask([hull], region, 0) > 0
+    # A region of margin alone: the face is just outside of the frame.
     if not face.any():
         return nan
-    differences = cv2.absdiff(before[y0:y1, x0:x1], after[y0:y1, x0:x1]).astype(np.float32)
-    means = cv2.blur(np.minimum(differences, np.float32(2 * tolerance)), (side, side))
-    return float((means.max(2) > tolerance)[face].mean())
+    means = _local(before, after, region, side, 2 * tolerance)
+    return float((means > tolerance)[face].mean())
+
+
+def coding_tolerance(before: Bytes, after: Bytes, hull: Floats, *, faces: Sequence[Floats]) -> float:
+    """Return the tolerance for ``altered_share`` that coding, which alters every pixel a little, calls for.
+
+    One and a half of what 95 % of the local mean differences round the face stay below, at least 2 and at most 24 of
+    255; 6 where the frame holds nothing round the face. What else alters the surroundings, as a cover of a face that is
+    not in ``faces``, makes it higher, and so can make leaks of covered faces but not hide one.
+
+    before, after, hull: as for ``altered_share``. faces: hulls of all faces in the frame, (K, 2) float32 px each; they
+    are left out, grown to 2.5 of their size. Raises ValueError as ``altered_share``.
+    """
+    _same(before, after)
+    side, *_ = (_side(face) for face in (hull, *faces))
+    region = _region(hull, round(AROUND * side / WINDOW), before.shape)
+    if region is None:
+        return TOLERANCE
+    middles = [face.mean(0) for face in (hull, *faces)]
+    grown = [(face - middle) * AWAY + middle for face, middle in zip((hull, *faces), middles, strict=True)]
+    away = geometry.mask(grown, region, 0) == 0
+    if not away.any():
+        return TOLERANCE
+    usual = np.percentile(_local(before, after, region, side, 255)[away], 95)
+    return float(np.clip(ROOM * usual, FLOOR, CEILING))
 
 
 def leak_rate(
@@ -250,7 +283,7 @@ def leak_rate(
     hulls: Iterable[Sequence[Floats]],
     tracks: Iterable[Sequence[str]],
     *,
-    tolerance: float = TOLERANCE,
+    tolerance: float | None = None,
     covered: float = COVERED,
     seed: int = 0,
 ) -> Figure:
@@ -262,15 +295,17 @@ def leak_rate(
     This measures whether the method was applied, not whether it protects: a slight tint of a whole face alters all of
     it and hides nobody. It finds faces that were overlooked and parts of faces that stick out of a mask, not open spots
     narrower than about an eighth of the face. It knows only the faces that it is given: those of a detector leave out
-    what the detector cannot see, and hulls that reach behind other things count those things. Two errors remain.
-    Coding noise above the tolerance passes for altering: the mean absolute difference away from faces must be well
-    below it. And a flat cartoon of a face under its own mean colour passes for a leak. For a figure of coverage alone,
-    run the tool with a black cover.
+    what the detector cannot see, and hulls that reach behind other things count those things.
+
+    It errs towards leaks. Methods that keep coarse shades (blur, blocks, mean colours) change an even cheek by no more
+    than coding does, so that some faces which they cover count as leaks, the more of them the coarser the coding is.
+    For a figure of coverage alone, run the tool with a black cover.
 
     before, after: as many frames each, (H, W, 3) uint8. hulls: for each frame those of its faces, (K, 2) float32 px.
-    tracks: for each frame the names of its faces' tracks. Faces of which no pixel is in the frame do not count; the
-    figure is NaN when none is. Raises ValueError as ``altered_share``, when numbers differ, or for a share that is not
-    above 0 and at most 1.
+    tracks: for each frame the names of its faces' tracks. tolerance: of 255; None measures it for each face of each
+    frame, with ``coding_tolerance``. A fixed one below the noise of coding would hide leaks. Faces of which no pixel is
+    in the frame do not count; the figure is NaN when none is. Raises ValueError as ``altered_share``, when numbers
+    differ, or for a share that is not above 0 and at most 1.
     """
     if not 0 < covered <= 1:
         raise ValueError(f"covered must be above 0 and at most 1, got {covered:g}")
@@ -282,7 +317,10 @@ def leak_rate(
                 f"frame {number} must have a track for each of {len(outlines)} hulls, got {len(of)}"
             )
         for outline, name in zip(outlines, of, strict=True):
-            share = altered_share(source, result, outline, tolerance=tolerance)
+            limit = tolerance
+            if limit is None:
+                limit = coding_tolerance(source, result, outline, faces=outlines)
+            share = altered_share(source, result, outline, tolerance=limit)
             if not np.isnan(share):
                 leaks.append(float(share < covered))
                 names.append(name)
@@ -307,6 +345,29 @@ def _same(before: Bytes, after: Bytes) -> None:
         raise ValueError(f"frames must be of one shape (H, W, 3), got {before.shape} and {after.shape}")
     if before.dtype != np.uint8 or after.dtype != np.uint8:
         raise ValueError(f"frames must be uint8, got {before.dtype} and {after.dtype}")
+
+
+def _side(hull: Floats) -> int:
+    """Return the side of the square over which differences of a face are averaged, in px, odd."""
+    if hull.ndim != 2 or hull.shape[1] != 2 or len(hull) < 3 or not np.isfinite(hull).all():
+        raise ValueError(f"hull must be finite, (K, 2) with K of at least 3, got {hull.shape}")
+    area = cv2.contourArea(np.ascontiguousarray(hull, np.float32))
+    return max(5, int(WINDOW * np.sqrt(area)) | 1)
+
+
+def _region(hull: Floats, margin: int, shape: tuple[int, ...]) -> Region | None:
+    """Return the part of the frame within a margin of the hull; None where the frame has none."""
+    x0, y0, x1, y1 = geometry.bounds(hull, margin)
+    x0, y0, x1, y1 = max(x0, 0), max(y0, 0), min(x1, shape[1]), min(y1, shape[0])
+    return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
+
+
+def _local(before: Bytes, after: Bytes, region: Region, side: int, most: float) -> Floats:
+    """Return the local mean of the absolute difference, each at most ``most``, of the channel where it is highest."""
+    x0, y0, x1, y1 = region
+    differences = cv2.absdiff(before[y0:y1, x0:x1], after[y0:y1, x0:x1]).astype(np.float32)
+    means = cv2.blur(np.minimum(differences, np.float32(most)), (side, side))
+    return np.asarray(means.max(2), np.float32)
 
 
 def _together(*sequences: Iterable[Any]) -> Iterator[tuple[Any, ...]]:
