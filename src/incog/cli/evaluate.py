@@ -45,6 +45,7 @@ Recognisers = Annotated[
     ),
 ]
 Quick = Annotated[bool, typer.Option("--quick", help="Few people: an answer in minutes, not to be quoted.")]
+Full = Annotated[bool, typer.Option("--full", help="All people there are, for publication: takes hours.")]
 People = Annotated[int | None, typer.Option("--people", min=2, help="Attack so many people at most.")]
 Seed = Annotated[int, typer.Option("--seed", help="Of all that is drawn.")]
 Threads = Annotated[int, typer.Option("--threads", min=0, help="Of the networks; 0: one for each core.")]
@@ -56,6 +57,7 @@ def evaluate(
     report: Folder = Path("evaluation"),
     recogniser: Recognisers = None,
     quick: Quick = False,
+    full: Full = False,
     people: People = None,
     seed: Seed = 0,
     threads: Threads = 0,
@@ -71,7 +73,7 @@ def evaluate(
     with failing(screen):
         from incog.evaluate.page import page
         from incog.evaluate.recognisers import make_recognisers
-        from incog.evaluate.run import QUICK, Settings
+        from incog.evaluate.run import FULL, QUICK, Settings
         from incog.evaluate.run import evaluate as run
         from incog.pipeline import Perception
 
@@ -79,7 +81,9 @@ def evaluate(
         given = sources(data)
         if not given:
             raise must_be("--data", "given: pictures of named people", "nothing")
-        settings = replace(QUICK if quick else Settings(), seed=seed)
+        if quick and full:
+            raise must_be("--quick", "given without --full", "both")
+        settings = replace(QUICK if quick else FULL if full else Settings(), seed=seed)
         if people is not None:
             settings = replace(settings, people=people)
         files = {

@@ -82,7 +82,8 @@ class AttackRecord(_Model):
 
 class Headline(_Model):
     """The worst of all attacks by black boxes. attack, recogniser: which. rank1: its hit rate. auc: its AUC. untouched:
-    the recogniser's hit rate on originals. floor: the same attack's after ``blackout``, by the surroundings alone."""
+    the recogniser's hit rate on originals. floor: of whole pictures, the same attack's after ``blackout``: what the
+    surroundings alone tell."""
 
     shown: Shown
     attack: str
@@ -90,7 +91,7 @@ class Headline(_Model):
     rank1: Value
     auc: Value
     untouched: Value
-    floor: Value
+    floor: Value | None
     chance: float
 
 

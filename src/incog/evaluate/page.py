@@ -94,7 +94,7 @@ def _summary(evaluation: Evaluation) -> str:
         rows.append(
             f"<tr><td>{escape(_name(record, evaluation.methods))}</td><td>{_percent(face.rank1)}</td>"
             f"<td class=left>{escape(face.attack)}, {escape(face.recogniser)}</td>"
-            f"<td>{_percent(picture.rank1)}</td><td>{_percent(picture.floor)}</td>"
+            f"<td>{_percent(picture.rank1)}</td><td>{_percent(picture.floor) if picture.floor else '–'}</td>"
             f"<td>{_percent(record.utility['detection, centerface']['detection_rate'])}</td>"
             f"<td>{_plain(pixels['dssim'])}</td></tr>"
         )

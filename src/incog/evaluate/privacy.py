@@ -101,16 +101,17 @@ def attack(
     originals: Originals,
     *,
     seed: int,
+    sights: Sequence[Shown] = SHOWN,
     tell: Callable[[str], None] = lambda text: None,
 ) -> list[Attacked]:
     """Return every attack on the anonymised pictures.
 
-    judged, known: what the method made of the cast's pictures, in order.
+    judged, known: what the method made of the cast's pictures, in order. sights: what attackers are shown.
     """
     pairs = pairs_of(cast)
     names = [item.person for item in cast.known]
     found: list[Attacked] = []
-    for shown in SHOWN:
+    for shown in sights:
         seen = pictures(cast.judged, judged, shown)
         learnt = pictures(cast.known, known, shown)
         restored = _restored(cast, seen, learnt, shown)

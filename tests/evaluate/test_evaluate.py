@@ -1,0 +1,316 @@
+"""A whole evaluation over drawn people: weak methods are found out, blackout is at chance, and the report says so."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from incog.data.faces import split_of, template
+from incog.data.readers import read
+from incog.errors import InputError
+from incog.evaluate import run as running
+from incog.evaluate import samples
+from incog.evaluate.document import Evaluation
+from incog.evaluate.page import page
+from incog.evaluate.privacy import HEADLINE
+from incog.evaluate.run import Results, Settings, evaluate, verdict
+from incog.keys import Secret
+from incog.methods import make
+from incog.perceive.embedder import align
+from incog.perceive.hulls import FaceHulls
+from incog.pipeline import Perception
+from incog.types import Bytes, Face, Floats, Frame
+
+POINTS = template("arcface", 128)
+BOX = (34.0, 34.0, 94.0, 118.0)
+SETTINGS = Settings(people=24, known=30, pictures=3)
+
+
+def picture(person: str, number: int) -> Bytes:
+    """Return (128, 128, 3): a person's pattern inside of the face, light and noise of the picture."""
+    pattern = np.random.default_rng(abs(hash_of(person)))
+    face = cv2.resize(
+        pattern.uniform(40, 215, (9, 7, 3)).astype(np.float32), (60, 84), interpolation=cv2.INTER_CUBIC
+    )
+    random = np.random.default_rng([hash_of(person), number])
+    canvas = np.full((128, 128, 3), 110, np.float32) + random.uniform(-60, 60, 3)
+    canvas[34:118, 34:94] = face * random.uniform(0.85, 1.1)
+    return np.asarray(np.clip(canvas + random.normal(0, 5, canvas.shape), 0, 255), np.uint8)
+
+
+def hash_of(text: str) -> int:
+    return int.from_bytes(text.encode(), "big") % 2**31
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Some 40 people of the train part and 30 of the test part, three pictures each; the last has one."""
+    path = tmp_path_factory.mktemp("data") / "drawn.zip"
+    people = [f"person {n}" for n in range(400)]
+    chosen = [name for name in people if split_of(name) == "train"][:40]
+    chosen += [name for name in people if split_of(name) == "test"][:30]
+    names = [
+        (f"{person}-{n}.png", person, n) for person in chosen for n in range(3 if person != chosen[-1] else 1)
+    ]
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr(
+            "labels.csv", "file,identity\n" + "".join(f"{name},{person}\n" for name, person, _ in names)
+        )
+        for name, person, number in names:
+            coded = io.BytesIO()
+            Image.fromarray(picture(person, number)).save(coded, "PNG")
+            file.writestr(name, coded.getvalue())
+    np.savez(
+        path.with_name("drawn-teacher.npz"),
+        name=np.array([name for name, *_ in names]),
+        points=np.repeat(POINTS[None], len(names), 0),
+        embedding=np.tile(np.eye(4, dtype=np.float16)[:1], (len(names), 1)),
+    )
+    return {"drawn": path}
+
+
+class Finds:
+    """A searcher that knows where faces are drawn; ``blind`` counts pictures in which it finds none."""
+
+    def __init__(self, blind: int = 0) -> None:
+        self.left = blind
+
+    def frame(self, frame: Frame) -> list[Face]:
+        if self.left > 0:
+            self.left -= 1
+            return []
+        return [Face(BOX, 0.9, POINTS)]
+
+
+class Squints:
+    """A recogniser that compares coarse patterns of aligned faces, each channel without its mean."""
+
+    name, kind, note, sha256 = "squints", "black box", "drawn faces only", ""
+
+    def __call__(self, pictures: Sequence[Bytes], points: Sequence[Floats]) -> Floats:
+        rows = []
+        for one, five in zip(pictures, points, strict=True):
+            small = cv2.resize(align(one, Face(BOX, points=five)), (14, 14), interpolation=cv2.INTER_AREA)
+            row = small.astype(np.float32) - small.mean((0, 1))
+            rows.append(np.append(row.ravel(), 1.0))
+        values = np.stack(rows)
+        return np.asarray(values / np.linalg.norm(values, axis=1, keepdims=True), np.float32)
+
+
+def perception(blind: int = 0) -> Perception:
+    return cast("Perception", SimpleNamespace(searcher=Finds(blind), hulls=FaceHulls(None)))
+
+
+@pytest.fixture(scope="module")
+def results(data: dict[str, Path]) -> Results:
+    """Three methods, weakest last."""
+    methods = [make("blackout", {}), make("pixelate", {"blocks": "8"}), make("darken", {})]
+    return evaluate(methods, data, [Squints()], perception(), SETTINGS)
+
+
+def attacks(results: Results, number: int, shown: str) -> dict[str, Any]:
+    record = results.evaluation.methods[number]
+    return {row.attack: row for row in record.attacks if row.shown == shown}
+
+
+# Who plays which part
+
+
+def test_parts_are_disjoint_and_drawn_by_name_alone(data: dict[str, Path]) -> None:
+    pairs = list(read(data))
+    judged = samples.choose(pairs, "test", people=10, pictures=2)
+    assert judged == samples.choose(pairs[::-1], "test", people=10, pictures=2)
+    people = [sample.identity for _, sample in judged]
+    assert len(set(people)) == 10
+    assert max(map(people.count, people)) == 2
+    assert {split_of(person) for person in people} == {"test"}
+    known = samples.choose(pairs, "train")
+    assert not {sample.identity for _, sample in known} & set(people)
+    alone = samples.choose(pairs, "test")
+    assert len({sample.identity for _, sample in alone}) == 30, "who has one picture comes last, but comes"
+
+
+def test_a_face_that_nobody_finds_stays_and_counts(data: dict[str, Path]) -> None:
+    chosen = samples.choose(list(read(data)), "test", people=3, pictures=2)
+    items, left_out = samples.load(chosen, cast("Any", Finds(blind=2)), FaceHulls(None))
+    assert not left_out
+    assert [bool(item.faces) for item in items] == [False, False, True, True, True, True]
+    after = samples.protect(items, make("blackout", {}), Secret.from_seed(1), FaceHulls(None))
+    for number, (item, view) in enumerate(zip(items, after, strict=True)):
+        assert np.array_equal(item.picture, view) == (number < 2)
+        np.testing.assert_allclose(item.points, POINTS, atol=0.01)
+
+
+def test_the_face_alone_shows_nothing_else(data: dict[str, Path]) -> None:
+    chosen = samples.choose(list(read(data)), "test", people=2, pictures=1)
+    item = samples.load(chosen, cast("Any", Finds()), FaceHulls(None))[0][0]
+    alone = samples.face_only(item.picture, item.hull)
+    black = samples.protect([item], make("blackout", {}), Secret.from_seed(1), FaceHulls(None))[0]
+    assert (alone[:5] == samples.GREY).all()
+    assert np.array_equal(alone[70, 64], item.picture[70, 64])
+    hidden = samples.face_only(black, item.hull)
+    assert set(np.unique(hidden)) == {0, samples.GREY}, "neither a feather nor surroundings show"
+
+
+# What is found
+
+
+def test_untouched_faces_are_known(results: Results) -> None:
+    for row in results.evaluation.untouched:
+        assert row.rank1.value > 0.95
+        assert row.auc.value > 0.95
+
+
+def test_nothing_is_found_after_blackout(results: Results) -> None:
+    rows = attacks(results, 0, "face")
+    assert set(rows) == set(HEADLINE)
+    for row in rows.values():
+        assert row.rank1.low - 1e-4 <= 1 / 24 <= row.rank1.high + 1e-4
+        assert row.auc.value == pytest.approx(0.5, abs=0.02)
+        assert row.calibrated["0.01"].value <= 0.02
+    assert results.evaluation.methods[0].verdict.startswith("At chance")
+
+
+def test_weak_methods_are_found_out(results: Results) -> None:
+    for number in (1, 2):
+        record = results.evaluation.methods[number]
+        assert record.verdict.startswith("Weak")
+        assert record.headlines[0].rank1.value > 0.8
+        assert record.headlines[0].shown == "face"
+    retrained, plain = (attacks(results, 1, "face")[name] for name in ("retrained", "plain"))
+    assert retrained.auc.value >= plain.auc.value - 0.05
+
+
+def test_figures_name_their_numbers(results: Results) -> None:
+    protocol = results.evaluation.protocol
+    assert (protocol.judged_people, protocol.judged_pictures) == (24, 72)
+    assert protocol.probes == 48
+    assert protocol.pairs == 72 * 71 // 2 - 24 * 3
+    assert any("rest on 2,484 pairs" in word for word in protocol.words)
+    row = attacks(results, 1, "picture")["plain"]
+    assert (row.genuine, row.impostor) == (24 * 6, 72 * 69)
+    assert row.rank1.people == 24
+    utility = results.evaluation.methods[2].utility["pixels"]
+    assert 0 < utility["dssim"].low <= utility["dssim"].value <= utility["dssim"].high < 0.5
+
+
+def test_the_same_seed_gives_the_same_report(data: dict[str, Path], results: Results) -> None:
+    again = evaluate([make("pixelate", {"blocks": "8"})], data, [Squints()], perception(), SETTINGS)
+    first, second = (
+        item.evaluation.methods[number].model_dump(exclude={"seconds"})
+        for item, number in ((results, 1), (again, 0))
+    )
+    assert first == second
+
+
+def test_missed_faces_are_told(data: dict[str, Path]) -> None:
+    found = evaluate([make("blackout", {})], data, [Squints()], perception(blind=36), SETTINGS)
+    record = found.evaluation.methods[0]
+    assert record.unprotected.value == pytest.approx(0.5)
+    assert record.headlines[0].rank1.value > 0.3
+
+
+def test_a_headline_needs_a_black_box(data: dict[str, Path]) -> None:
+    judge = Squints()
+    judge.kind = "white box"  # type: ignore[misc]
+    with pytest.raises(InputError, match="must be a black box"):
+        evaluate([make("fill", {})], data, [judge], perception(), SETTINGS)
+
+
+def test_people_without_second_pictures_are_too_few(data: dict[str, Path]) -> None:
+    with pytest.raises(
+        InputError, match="at least two people of the test part must have two pictures, got 0"
+    ):
+        evaluate([make("fill", {})], data, [Squints()], perception(), Settings(people=5, known=5, pictures=1))
+
+
+def test_verdicts_go_by_the_upper_end(results: Results) -> None:
+    headline = results.evaluation.methods[0].headlines[0].model_copy(deep=True)
+    headline.chance, headline.untouched.value = 0.001, 1.0
+    for low, high, word in (
+        (0.0, 0.002, "At chance"),
+        (0.01, 0.06, "Nearly"),
+        (0.1, 0.2, "Leaks"),
+        (0.2, 0.6, "Weak"),
+    ):
+        headline.rank1.low, headline.rank1.value, headline.rank1.high = low, (low + high) / 2, high
+        assert verdict(headline).startswith(word)
+
+
+# The report
+
+
+def test_the_document_survives_json(results: Results) -> None:
+    text = json.dumps(results.evaluation.model_dump(mode="json"))
+    assert "NaN" not in text
+    assert Evaluation.model_validate(json.loads(text)) == results.evaluation
+
+
+def test_the_page_needs_nothing_else_and_says_all_verdicts(results: Results) -> None:
+    text = page(results.evaluation, results.examples)
+    assert not re.search(r"https?://|<script|src=\"(?!data:)|@import|url\(", text)
+    for record in results.evaluation.methods:
+        assert record.verdict.split(":")[0] in text
+        assert f"<h2>{record.method}" in text
+    assert "nan" not in re.sub(r"<[^>]*>", " ", text).lower().split()
+    assert text.count("<svg") == 1 + 3 * 3
+    assert text.count("data:image/jpeg") == 3
+    assert "prefers-color-scheme:dark" in text
+    assert "@media print" in text
+
+
+def test_two_settings_of_one_method_are_told_apart(results: Results) -> None:
+    twice = results.evaluation.model_copy(deep=True)
+    twice.methods = [results.evaluation.methods[1], results.evaluation.methods[1].model_copy(deep=True)]
+    twice.methods[1].parameters["blocks"] = 4
+    text = page(twice, {})
+    assert "pixelate (blocks 8" in text
+    assert "pixelate (blocks 4" in text
+
+
+@pytest.mark.slow
+def test_the_command_writes_both_reports(
+    data: dict[str, Path], tmp_path: Path, incog: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("incog.pipeline.Perception", lambda **_: perception())
+    monkeypatch.setattr("incog.evaluate.recognisers.KNOWN", {"lbp": lambda threads: Squints()})
+    monkeypatch.setattr(running, "QUICK", SETTINGS)
+    words = ("evaluate", "--method", "pixelate:blocks=5", "--data", f"drawn={data['drawn']}", "--quick")
+    told = incog(*words, "--report", tmp_path / "out", "--recogniser", "lbp")
+    assert told.code == 0, told.err
+    document = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert document["methods"][0]["parameters"]["blocks"] == 5
+    assert (tmp_path / "out" / "report.html").read_text().startswith("<!doctype html>")
+    again = incog(*words, "--report", tmp_path / "out", "--recogniser", "lbp")
+    assert again.code == 1
+    assert "--overwrite" in again.err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--method", "pixelate:blocks"), "--method must be NAME or NAME:KEY=VALUE"),
+        (("--method", "nothing"), "the method must be one of"),
+        ((), "--data must be given"),
+        (("--quick", "--full", "--data", "x=."), "--quick must be given without --full"),
+        (("--recogniser", "nobody", "--data", "x=."), "recogniser must be one of"),
+    ],
+)
+def test_wrong_words_are_refused(
+    words: tuple[str, ...], said: str, incog: Callable[..., Any], tmp_path: Path
+) -> None:
+    told = incog("evaluate", *words, "--report", tmp_path / "out")
+    assert told.code == 2
+    assert said in told.err
+    assert not (tmp_path / "out").exists()
