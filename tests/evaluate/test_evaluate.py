@@ -25,6 +25,7 @@ from incog.evaluate.document import Evaluation
 from incog.evaluate.page import page
 from incog.evaluate.privacy import HEADLINE
 from incog.evaluate.run import Results, Settings, evaluate, verdict
+from incog.evaluate.treatments import Files, Hidden
 from incog.keys import Secret
 from incog.methods import make
 from incog.perceive.embedder import align
@@ -108,6 +109,10 @@ class Squints:
         return np.asarray(values / np.linalg.norm(values, axis=1, keepdims=True), np.float32)
 
 
+def hidden(method: str, **settings: str) -> Hidden:
+    return Hidden(make(method, settings), Secret.from_seed(0), FaceHulls(None))
+
+
 def perception(blind: int = 0) -> Perception:
     return cast("Perception", SimpleNamespace(searcher=Finds(blind), hulls=FaceHulls(None)))
 
@@ -115,8 +120,8 @@ def perception(blind: int = 0) -> Perception:
 @pytest.fixture(scope="module")
 def results(data: dict[str, Path]) -> Results:
     """Three methods, weakest last."""
-    methods = [make("blackout", {}), make("pixelate", {"blocks": "8"}), make("darken", {})]
-    return evaluate(methods, data, [Squints()], perception(), SETTINGS)
+    treatments = [hidden("blackout"), hidden("pixelate", blocks="8"), hidden("darken")]
+    return evaluate(treatments, data, [Squints()], perception(), SETTINGS)
 
 
 def attacks(results: Results, number: int, shown: str) -> dict[str, Any]:
@@ -206,7 +211,7 @@ def test_figures_name_their_numbers(results: Results) -> None:
 
 
 def test_the_same_seed_gives_the_same_report(data: dict[str, Path], results: Results) -> None:
-    again = evaluate([make("pixelate", {"blocks": "8"})], data, [Squints()], perception(), SETTINGS)
+    again = evaluate([hidden("pixelate", blocks="8")], data, [Squints()], perception(), SETTINGS)
     first, second = (
         item.evaluation.methods[number].model_dump(exclude={"seconds"})
         for item, number in ((results, 1), (again, 0))
@@ -215,7 +220,7 @@ def test_the_same_seed_gives_the_same_report(data: dict[str, Path], results: Res
 
 
 def test_missed_faces_are_told(data: dict[str, Path]) -> None:
-    found = evaluate([make("blackout", {})], data, [Squints()], perception(blind=36), SETTINGS)
+    found = evaluate([hidden("blackout")], data, [Squints()], perception(blind=36), SETTINGS)
     record = found.evaluation.methods[0]
     assert record.unprotected.value == pytest.approx(0.5)
     assert record.headlines[0].rank1.value > 0.3
@@ -225,14 +230,14 @@ def test_a_headline_needs_a_black_box(data: dict[str, Path]) -> None:
     judge = Squints()
     judge.kind = "white box"  # type: ignore[misc]
     with pytest.raises(InputError, match="must be a black box"):
-        evaluate([make("fill", {})], data, [judge], perception(), SETTINGS)
+        evaluate([hidden("fill")], data, [judge], perception(), SETTINGS)
 
 
 def test_people_without_second_pictures_are_too_few(data: dict[str, Path]) -> None:
     with pytest.raises(
         InputError, match="at least two people of the test part must have two pictures, got 0"
     ):
-        evaluate([make("fill", {})], data, [Squints()], perception(), Settings(people=5, known=5, pictures=1))
+        evaluate([hidden("fill")], data, [Squints()], perception(), Settings(people=5, known=5, pictures=1))
 
 
 def test_verdicts_go_by_the_upper_end(results: Results) -> None:
@@ -246,6 +251,60 @@ def test_verdicts_go_by_the_upper_end(results: Results) -> None:
     ):
         headline.rank1.low, headline.rank1.value, headline.rank1.high = low, (low + high) / 2, high
         assert verdict(headline).startswith(word)
+
+
+# Files of other tools
+
+
+@pytest.fixture
+def folders(data: dict[str, Path], tmp_path: Path) -> tuple[Path, Path]:
+    """The originals as files in one folder, blacked out ones in another under another suffix."""
+    before, after = tmp_path / "before", tmp_path / "after"
+    with zipfile.ZipFile(data["drawn"]) as file:
+        file.extractall(before)
+    for name in ("labels.csv",):
+        assert (before / name).exists()
+    points = np.load(data["drawn"].with_name("drawn-teacher.npz"))
+    np.savez(before.with_name("before-teacher.npz"), **points)
+    after.mkdir()
+    for path in before.glob("*.png"):
+        black = np.asarray(Image.open(path)).copy()
+        black[20:126, 20:108] = 0
+        Image.fromarray(black).save(after / f"{path.stem}.webp", lossless=True)
+    return before, after
+
+
+def test_files_are_matched_by_place(folders: tuple[Path, Path]) -> None:
+    before, after = folders
+    (after / "person 1-0.webp").unlink(missing_ok=True)
+    Image.new("RGB", (128, 128)).save(after / "stranger.png")
+    originals = [sample for _, sample in read({"originals": before})]
+    gone = [
+        sample.name for sample in originals if not (after / Path(sample.name).with_suffix(".webp")).exists()
+    ]
+    found = Files.beside("tool", originals, after)
+    assert (found.missing, found.extra) == (gone, ["stranger.png"])
+    with pytest.raises(InputError, match=r"1 files without an original: stranger\.png"):
+        found.check(partial=False)
+    found.check(partial=True)
+    Image.new("RGB", (128, 128)).save(after / "stranger.webp")
+    with pytest.raises(InputError, match="stranger is there twice"):
+        Files.beside("tool", originals, after)
+
+
+def test_another_tools_files_are_judged_as_methods_are(folders: tuple[Path, Path]) -> None:
+    before, after = folders
+    given = {"originals": before}
+    files = Files.beside("tool", (one for _, one in read(given)), after)
+    found = evaluate([files], given, [Squints()], perception(), SETTINGS, only=files.paths)
+    record = found.evaluation.methods[0]
+    assert record.method == "tool"
+    assert record.verdict.startswith("At chance")
+    assert record.unprotected.value == 0
+    some = next(iter(files.paths.values()))
+    Image.new("RGB", (64, 64)).save(some, lossless=True)
+    with pytest.raises(InputError, match="must be 128x128, as its original, got 64x64"):
+        evaluate([files], given, [Squints()], perception(), Settings(people=30, known=60), only=files.paths)
 
 
 # The report
@@ -274,7 +333,7 @@ def test_two_settings_of_one_method_are_told_apart(results: Results) -> None:
     twice = results.evaluation.model_copy(deep=True)
     twice.methods = [results.evaluation.methods[1], results.evaluation.methods[1].model_copy(deep=True)]
     twice.methods[1].parameters["blocks"] = 4
-    text = page(twice, {})
+    text = page(twice, [])
     assert "pixelate (blocks 8" in text
     assert "pixelate (blocks 4" in text
 
@@ -303,6 +362,7 @@ def test_the_command_writes_both_reports(
         (("--method", "pixelate:blocks"), "--method must be NAME or NAME:KEY=VALUE"),
         (("--method", "nothing"), "the method must be one of"),
         ((), "--data must be given"),
+        (("a", "--method", "fill"), "ORIGINALS must be given with ANONYMISED"),
         (("--quick", "--full", "--data", "x=."), "--quick must be given without --full"),
         (("--recogniser", "nobody", "--data", "x=."), "recogniser must be one of"),
     ],

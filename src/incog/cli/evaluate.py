@@ -13,13 +13,26 @@ from incog.cli.failing import failing
 from incog.cli.options import Overwrite, Quiet
 from incog.cli.screen import Screen
 from incog.cli.sources import sources
+from incog.data.readers import read
 from incog.errors import ModelError, OutputError, must_be
+from incog.keys import Secret
 from incog.media.files import pending
+from incog.media.walk import printable
 from incog.methods import DEFAULT, make
 
 RECOGNISERS = ("incog", "incog-b", "dlib", "lbp")
 """Those that judge unless others are named; those that are not installed do not, and that is said."""
 
+Originals = Annotated[
+    Path | None, typer.Argument(help="Originals: a folder or ZIP that names people.", show_default=False)
+]
+Anonymised = Annotated[
+    Path | None,
+    typer.Argument(help="What a tool made of them: the same file names in a folder.", show_default=False),
+]
+Partial = Annotated[
+    bool, typer.Option("--allow-partial", help="Measure the pairs there are, though files are unmatched.")
+]
 Methods = Annotated[
     list[str] | None,
     typer.Option(
@@ -52,6 +65,8 @@ Threads = Annotated[int, typer.Option("--threads", min=0, help="Of the networks;
 
 
 def evaluate(
+    originals: Originals = None,
+    anonymised: Anonymised = None,
     method: Methods = None,
     data: Data = None,
     report: Folder = Path("evaluation"),
@@ -61,10 +76,11 @@ def evaluate(
     people: People = None,
     seed: Seed = 0,
     threads: Threads = 0,
+    allow_partial: Partial = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
-    """Measure how private methods are under attack, and what is left of the picture's use.
+    """Measure how private methods, or the files of any tool, are under attack, and what is left of the picture's use.
 
     Known people's pictures are hidden and attacked: plainly, by recognisers retrained on other hidden faces, by undoing
     the method, and by linking results. The worst counts. report.html is for people, report.json for programs.
@@ -75,24 +91,29 @@ def evaluate(
         from incog.evaluate.recognisers import make_recognisers
         from incog.evaluate.run import FULL, QUICK, Settings
         from incog.evaluate.run import evaluate as run
+        from incog.evaluate.treatments import Files, Hidden, Treatment
         from incog.pipeline import Perception
 
         chosen = [make(*named(text)) for text in method or [DEFAULT]]
         given = sources(data)
-        if not given:
+        if originals is not None and (anonymised is None or method or given):
+            raise must_be(
+                "ORIGINALS", "given with ANONYMISED, without --method and --data", printable(originals)
+            )
+        if originals is None and not given:
             raise must_be("--data", "given: pictures of named people", "nothing")
         if quick and full:
             raise must_be("--quick", "given without --full", "both")
         settings = replace(QUICK if quick else FULL if full else Settings(), seed=seed)
         if people is not None:
             settings = replace(settings, people=people)
-        files = {
+        networks = {
             name: Path(path)
             for name, mark, path in (text.partition("=") for text in recogniser or [])
             if mark
         }
         names = [text for text in recogniser or [] if "=" not in text]
-        judges = [] if recogniser is None else make_recognisers(names, files=files, threads=threads)
+        judges = [] if recogniser is None else make_recognisers(names, files=networks, threads=threads)
         for name in RECOGNISERS if recogniser is None else ():
             try:
                 judges += make_recognisers([name], files={}, threads=threads)
@@ -105,7 +126,17 @@ def evaluate(
             pending(report / "report.json", overwrite=overwrite) as told,
             pending(report / "report.html", overwrite=overwrite) as shown,
         ):
-            results = run(chosen, given, judges, Perception(threads=threads), settings, tell=screen.say)
+            looking = Perception(threads=threads)
+            treatments: list[Treatment] = [
+                Hidden(item, Secret.from_seed(seed), looking.hulls) for item in chosen
+            ]
+            only = None
+            if originals is not None and anonymised is not None:
+                given = sources([f"originals={originals}"], option="ORIGINALS")
+                files = Files.beside(printable(anonymised), (one for _, one in read(given)), anonymised)
+                files.check(partial=allow_partial)
+                treatments, only = [files], files.paths
+            results = run(treatments, given, judges, looking, settings, only=only, tell=screen.say)
             document = results.evaluation.model_dump(mode="json")
             told.path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
             shown.path.write_text(page(results.evaluation, results.examples), encoding="utf-8")

@@ -96,7 +96,8 @@ class Headline(_Model):
 
 
 class MethodRecord(_Model):
-    """All that was measured of one method. utility: figures by measure and name. verdict: one line."""
+    """All that was measured of one method or folder. utility: figures by measure and name. unprotected: share of
+    pictures in which no face was hidden. seconds: a picture. verdict: one line."""
 
     method: str
     parameters: dict[str, str | int | float | bool | list[int]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
 
 import cv2
@@ -39,10 +39,9 @@ system-ui,sans-serif;fill:var(--soft)}svg .grid{stroke:var(--line);stroke-width:
 """
 
 
-def page(evaluation: Evaluation, examples: Mapping[str, Sequence[tuple[Bytes, Bytes]]]) -> str:
+def page(evaluation: Evaluation, examples: Sequence[Sequence[tuple[Bytes, Bytes]]]) -> str:
     """Return the page. examples: for each method in order, (before, after) pictures (H, W, 3) uint8."""
     protocol = evaluation.protocol
-    sheets = list(examples.values())
     parts = [
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
         "<title>Evaluation by incog</title>",
@@ -57,7 +56,7 @@ def page(evaluation: Evaluation, examples: Mapping[str, Sequence[tuple[Bytes, By
     if len(evaluation.methods) > 1:
         parts.append(f'<div class="charts">{_tradeoff(evaluation, names)}</div>')
     for number, (record, name) in enumerate(zip(evaluation.methods, names, strict=True)):
-        parts.append(_method(record, name, evaluation, sheets[number] if number < len(sheets) else []))
+        parts.append(_method(record, name, evaluation, examples[number] if number < len(examples) else []))
     parts += [_how(evaluation)]
     return "".join(parts)
 
@@ -210,8 +209,8 @@ def _method(
     )
     return (
         f"<h2>{escape(name)}</h2><p class=soft>Parameters: {escape(settings)}. {record.seconds * 1000:.1f} ms a picture on "
-        f"the machine of this run. In {_percent(record.unprotected)} % of pictures the detector found no face: nothing "
-        f"is hidden there, and that counts.</p><p class=verdict>{escape(record.verdict)}</p>{_sheet(examples)}"
+        f"the machine of this run. In {_percent(record.unprotected)} % of pictures no face was hidden, since none was found: "
+        f"that counts.</p><p class=verdict>{escape(record.verdict)}</p>{_sheet(examples)}"
         f'<div class="charts">{_curves(record.attacks, evaluation.untouched, record.headlines[0].recogniser)}</div>'
         f"<h3>Attacks</h3>{_attacks(record, evaluation)}<h3>What is left of the picture's use</h3><div class=scroll>"
         f"<table><thead><tr><th>measure<th class=left>figure<th>value<th>of</thead><tbody>{utility}</tbody></table></div>"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 
-from incog import pipeline
 from incog.data.readers import read
 from incog.errors import InputError
 from incog.evaluate import privacy, utility
@@ -29,10 +28,10 @@ from incog.evaluate.document import (
 from incog.evaluate.intervals import Figure, wilson
 from incog.evaluate.privacy import SHOWN, Attacked, Originals, Shown
 from incog.evaluate.recognisers import Recogniser
-from incog.evaluate.samples import LEAST_PAIRS, Cast, Item, choose, load, protect
+from incog.evaluate.samples import LEAST_PAIRS, Cast, Item, choose, load
+from incog.evaluate.treatments import Hidden, Treatment
 from incog.keys import Secret
 from incog.methods import make
-from incog.methods.base import Method
 from incog.perceive.attributes import JUDGE, available, make_attributes
 from incog.perceive.detector import CenterFace, Hog
 from incog.pipeline import Perception
@@ -76,10 +75,10 @@ FULL = Settings(people=None, known=600, pictures=8)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Results:
-    """What a run made. examples: for each method a few (before, after) pictures."""
+    """What a run made. examples: for each treatment a few (before, after) pictures."""
 
     evaluation: Evaluation
-    examples: dict[str, list[tuple[Bytes, Bytes]]]
+    examples: list[list[tuple[Bytes, Bytes]]]
 
 
 @dataclass(slots=True, eq=False)
@@ -92,18 +91,19 @@ class _Bench:
 
 
 def evaluate(
-    methods: Sequence[Method],
+    treatments: Sequence[Treatment],
     data: Mapping[str, Path],
     recognisers: Sequence[Recogniser],
     perception: Perception,
     settings: Settings,
     *,
+    only: Container[str] | None = None,
     tell: Callable[[str], None] = lambda text: None,
 ) -> Results:
-    """Run methods over the people of datasets, attack the results and measure what is left.
+    """Treat pictures of the people of datasets, attack the results and measure what is left.
 
-    data: sources that name people, see ``incog.data.readers``. Raises InputError when fewer than two people have two
-    pictures, or no black-box recogniser is among the recognisers.
+    data: sources that name people, see ``incog.data.readers``; pictures that ``only`` does not name are left
+    out. Raises InputError when fewer than two people have two pictures, or no black-box recogniser is among the recognisers.
     """
     if not any(item.kind == "black box" for item in recognisers):
         raise InputError(
@@ -111,34 +111,29 @@ def evaluate(
             hint="install one: pip install 'incog[eval]'",
         )
     tell("looking for faces")
-    cast = _cast(data, perception, settings)
+    cast = _cast(data, perception, settings, only)
     originals = privacy.embed_originals(cast, recognisers, tell=tell)
     bench = _Bench(
         cast, recognisers, originals, privacy.untouched(cast, recognisers, originals, seed=settings.seed)
     )
-    bench.floor = _attacked(make(FLOOR, {}), bench, perception, settings, tell, sights=("picture",))[0]
-    records, examples = [], {}
-    for method in methods:
-        record, views = _measured(method, bench, perception, settings, tell)
+    floor = Hidden(make(FLOOR, {}), Secret.from_seed(settings.seed), perception.hulls)
+    bench.floor = _attacked(floor, bench, settings, tell, sights=("picture",))[0]
+    records, examples = [], []
+    for treatment in treatments:
+        record, views = _measured(treatment, bench, settings, tell)
         records.append(record)
-        examples[_title(method, methods)] = [
-            (cast.judged[row].picture, views[row]) for row in _spread(len(views), 12)
-        ]
+        examples.append([(cast.judged[row].picture, views[row]) for row in _spread(len(views), 12)])
     return Results(_document(data, bench, records, settings), examples)
-
-
-def _title(method: Method, methods: Sequence[Method]) -> str:
-    alike = [other for other in methods if other.name == method.name]
-    number = next(place for place, other in enumerate(alike) if other is method)
-    return method.name if len(alike) == 1 else f"{method.name} {number + 1}"
 
 
 def _spread(count: int, most: int) -> list[int]:
     return [int(row) for row in np.unique(np.linspace(0, count - 1, min(count, most)).astype(int))]
 
 
-def _cast(data: Mapping[str, Path], perception: Perception, settings: Settings) -> Cast:
-    samples = list(read(data))
+def _cast(
+    data: Mapping[str, Path], perception: Perception, settings: Settings, only: Container[str] | None
+) -> Cast:
+    samples = [pair for pair in read(data) if only is None or pair[1].name in only]
     parts: list[list[Item]] = []
     left_out: dict[str, str] = {}
     for split, people in (("test", settings.people), ("train", settings.known)):
@@ -157,40 +152,38 @@ def _cast(data: Mapping[str, Path], perception: Perception, settings: Settings) 
 
 
 def _attacked(
-    method: Method,
+    treatment: Treatment,
     bench: _Bench,
-    perception: Perception,
     settings: Settings,
     tell: Callable[[str], None],
     *,
     sights: Sequence[Shown] = SHOWN,
 ) -> tuple[list[Attacked], list[Bytes], float]:
-    """Return the attacks, what the method made of the judged pictures, and its seconds."""
-    cast, secret = bench.cast, Secret.from_seed(settings.seed)
-    tell(f"{method.name}: hiding")
+    """Return the attacks, what became of the judged pictures, and the seconds that it took."""
+    cast = bench.cast
+    tell(f"{treatment.name}: hiding")
     began = time.monotonic()
-    judged = protect(cast.judged, method, secret, perception.hulls)
+    judged = treatment(cast.judged)
     seconds = time.monotonic() - began
-    known = protect(cast.known, method, secret, perception.hulls)
     found = privacy.attack(
         cast,
         judged,
-        known,
+        treatment(cast.known),
         bench.recognisers,
         bench.originals,
         seed=settings.seed,
         sights=sights,
-        tell=lambda text: tell(f"{method.name}: {text}"),
+        tell=lambda text: tell(f"{treatment.name}: {text}"),
     )
     return found, judged, seconds
 
 
 def _measured(
-    method: Method, bench: _Bench, perception: Perception, settings: Settings, tell: Callable[[str], None]
+    treatment: Treatment, bench: _Bench, settings: Settings, tell: Callable[[str], None]
 ) -> tuple[MethodRecord, list[Bytes]]:
     cast, seed = bench.cast, settings.seed
-    found, judged, seconds = _attacked(method, bench, perception, settings, tell)
-    tell(f"{method.name}: utility")
+    found, judged, seconds = _attacked(treatment, bench, settings, tell)
+    tell(f"{treatment.name}: utility")
     figures = {
         "pixels": utility.differences(cast.judged, judged, seed=seed),
         "detection, centerface": utility.detection(cast.judged, judged, CenterFace(threads=1), seed=seed),
@@ -203,10 +196,15 @@ def _measured(
         after = own(judged, [item.points for item in cast.judged])
         figures["set"] = utility.sets(bench.originals.judged[own.name, "picture"], after, seed=seed)
     missed = sum(not item.faces for item in cast.judged)
+    unprotected = (
+        wilson(missed, len(cast.judged))
+        if treatment.unprotected
+        else utility.exact_copies(cast.judged, judged)
+    )
     headlines = [_headline(found, bench, shown) for shown in SHOWN]
     record = MethodRecord(
-        method=method.name,
-        parameters=pipeline.parameters(method),
+        method=treatment.name,
+        parameters=treatment.parameters,
         claims=[
             ClaimReport(
                 statement=claim.statement,
@@ -215,14 +213,14 @@ def _measured(
                 conditions=list(claim.conditions),
                 value=claim.value,
             )
-            for claim in method.claims()
+            for claim in treatment.claims
         ],
         headlines=headlines,
         attacks=[AttackRecord.of(item) for item in found],
         utility={
             part: {name: Value.of(figure) for name, figure in rows.items()} for part, rows in figures.items()
         },
-        unprotected=Value.of(wilson(missed, len(cast.judged))),
+        unprotected=Value.of(unprotected),
         seconds=round(seconds / max(len(judged), 1), 4),
         verdict=verdict(headlines[0]),
     )
