@@ -32,7 +32,7 @@ from incog.evaluate.samples import LEAST_PAIRS, Cast, Item, choose, load
 from incog.evaluate.treatments import Hidden, Treatment
 from incog.keys import Secret
 from incog.methods import make
-from incog.perceive.attributes import JUDGE, available, make_attributes
+from incog.perceive.attributes import JUDGE, make_attributes
 from incog.perceive.detector import CenterFace, Hog
 from incog.pipeline import Perception
 from incog.report import ClaimReport
@@ -103,7 +103,7 @@ def evaluate(
     """Treat pictures of the people of datasets, attack the results and measure what is left.
 
     data: sources that name people, see ``incog.data.readers``; pictures that ``only`` does not name are left
-    out. Raises InputError when fewer than two people have two pictures, or no black-box recogniser is among the recognisers.
+    out. Raises InputError when fewer than two people have two pictures, or no recogniser is a black box.
     """
     if not any(item.kind == "black box" for item in recognisers):
         raise InputError(
@@ -189,8 +189,7 @@ def _measured(
         "detection, centerface": utility.detection(cast.judged, judged, CenterFace(threads=1), seed=seed),
         "detection, hog": utility.detection(cast.judged, judged, Hog(), seed=seed),
     }
-    if available(JUDGE):
-        figures["attributes"] = utility.attributes(cast.judged, judged, make_attributes(JUDGE), seed=seed)
+    figures["attributes"] = utility.attributes(cast.judged, judged, make_attributes(JUDGE), seed=seed)
     own = next((item for item in bench.recognisers if item.name == "incog"), None)
     if own is not None:
         after = own(judged, [item.points for item in cast.judged])

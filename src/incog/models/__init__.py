@@ -93,6 +93,14 @@ def _own(card: Card) -> Record:
 RECORDS = {record.name: record for record in (CENTERFACE, *map(_own, cards().values()))}
 
 
+def own(name: str) -> bytes:
+    """Return the bytes of a network of our own by its name. Raises ModelError when this version brings none, or as
+    ``load`` does."""
+    if name not in RECORDS:
+        raise ModelError(f"this version of incog brings no network {name}")
+    return load(RECORDS[name])
+
+
 @lru_cache(maxsize=8)
 def load(record: Record) -> bytes:
     """Return the bytes of a network's file, checked against its record.

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from incog import models
-from incog.errors import ModelError
 from incog.perceive.embedder import SIZE, align
 from incog.types import Bytes, Face, Floats
 
@@ -107,13 +106,6 @@ class OnnxAttributes:
         return self(np.stack([align(rgb, face) for face in faces]))
 
 
-def available(name: str = NAME) -> bool:
-    """Whether this version brings the network."""
-    return name in models.RECORDS
-
-
 def make_attributes(name: str = NAME, *, device: str = "cpu", threads: int = 1) -> OnnxAttributes:
     """Return the network of that name that the package brings. Raises ModelError when it is missing or another file."""
-    if not available(name):
-        raise ModelError(f"this version of incog brings no network {name} that judges attributes")
-    return OnnxAttributes(models.load(models.RECORDS[name]), name=name, device=device, threads=threads)
+    return OnnxAttributes(models.own(name), name=name, device=device, threads=threads)

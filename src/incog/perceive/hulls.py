@@ -8,7 +8,7 @@ import numpy as np
 
 from incog import colour, geometry
 from incog.outline import least_hull, mask_hull
-from incog.perceive.landmarks import Landmarker, available, make_landmarker, trusted
+from incog.perceive.landmarks import Landmarker, make_landmarker, trusted
 from incog.types import Face, Floats, Frame
 
 AROUND = 0.6
@@ -59,8 +59,6 @@ class FaceHulls:
 
 
 def make_hulls(*, device: str = "cpu", threads: int = 1) -> FaceHulls:
-    """Return the outlines by the landmark network that the package brings, or eggs where it brings none.
-
-    Raises ModelError when the network is not the recorded file.
-    """
-    return FaceHulls(make_landmarker(device=device, threads=threads) if available() else None)
+    """Return the outlines by the landmark network that the package brings. Raises ModelError when it is missing or not
+    the recorded file."""
+    return FaceHulls(make_landmarker(device=device, threads=threads))

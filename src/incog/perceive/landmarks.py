@@ -15,7 +15,6 @@ import cv2
 import numpy as np
 
 from incog import models, points
-from incog.errors import ModelError
 from incog.perceive.embedder import TEMPLATE as ARCFACE
 from incog.perceive.embedder import similarity_transform
 from incog.types import Bytes, Face, Floats
@@ -125,16 +124,9 @@ class OnnxLandmarker:
         return found
 
 
-def available() -> bool:
-    """Whether this version brings the network."""
-    return NAME in models.RECORDS
-
-
 def make_landmarker(*, device: str = "cpu", threads: int = 1) -> OnnxLandmarker:
     """Return the landmark network that the package brings. Raises ModelError when it is missing or another file."""
-    if not available():
-        raise ModelError("this version of incog brings no network that finds landmarks")
-    return OnnxLandmarker(models.load(models.RECORDS[NAME]), device=device, threads=threads)
+    return OnnxLandmarker(models.own(NAME), device=device, threads=threads)
 
 
 def five_points(face: Face) -> Floats:
