@@ -438,7 +438,7 @@ def _hidden(picture: Bytes, name: str, perception: Perception) -> Bytes:
         for track in tracks
         if (face := track.face(0)) is not None
     ]
-    done, _ = compose.hide(frame, jobs, mask_scale=geometry.MASK_SCALE)
+    done, _ = compose.hide(frame, jobs, mask_scale=geometry.MASK_SCALE, hulls=perception.hulls)
     return np.asarray(done.planes[0], np.uint8)
 
 
