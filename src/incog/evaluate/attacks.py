@@ -39,7 +39,8 @@ class Outcome:
     rank1: closed-set identification, chance is 1 / ``people``. tar: by FAR, at thresholds given, as those fixed on
     pairs of originals. calibrated: by FAR, at thresholds at which so many of this attack's own impostor pairs are
     accepted: an attacker can fix them on people whom he knows. eer, auc: of genuine against impostor pairs. curve:
-    (FAR, TAR) to draw. cmc: hit rate at ranks 1 .. DEPTH. people: in the gallery. genuine, impostor: numbers of pairs.
+    (FAR, TAR) to draw. cmc: hit rate at ranks 1 .. DEPTH. hits: probability of a hit at rank 1 of each probe. people:
+    in the gallery. genuine, impostor: numbers of pairs.
     """
 
     rank1: Figure
@@ -49,6 +50,7 @@ class Outcome:
     auc: Figure
     curve: tuple[Scores, Scores]
     cmc: Scores
+    hits: Scores
     people: int
     genuine: int
     impostor: int
@@ -122,6 +124,7 @@ def judge(
         auc=auc,
         curve=verification.roc(genuine, impostor),
         cmc=ranks.mean(0),
+        hits=ranks[:, 0],
         people=len(order),
         genuine=len(genuine),
         impostor=len(impostor),

@@ -83,7 +83,8 @@ class AttackRecord(_Model):
 class Headline(_Model):
     """The worst of all attacks by black boxes. attack, recogniser: which. rank1: its hit rate. auc: its AUC. untouched:
     the recogniser's hit rate on originals. floor: of whole pictures, the same attack's after ``blackout``: what the
-    surroundings alone tell."""
+    surroundings alone tell. groups: hit rate by group of people, as a network sees them. uneven: the groups told most
+    and least, where that is no chance."""
 
     shown: Shown
     attack: str
@@ -92,6 +93,8 @@ class Headline(_Model):
     auc: Value
     untouched: Value
     floor: Value | None
+    groups: dict[str, Value]
+    uneven: tuple[str, str] | None
     chance: float
 
 

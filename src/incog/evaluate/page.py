@@ -214,7 +214,25 @@ def _method(
         f'<div class="charts">{_curves(record.attacks, evaluation.untouched, record.headlines[0].recogniser)}</div>'
         f"<h3>Attacks</h3>{_attacks(record, evaluation)}<h3>What is left of the picture's use</h3><div class=scroll>"
         f"<table><thead><tr><th>measure<th class=left>figure<th>value<th>of</thead><tbody>{utility}</tbody></table></div>"
-        f"<h3>What the method claims</h3><ul>{claims or '<li>Nothing.</li>'}</ul>"
+        f"{_groups(record)}<h3>What the method claims</h3><ul>{claims or '<li>Nothing.</li>'}</ul>"
+    )
+
+
+def _groups(record: MethodRecord) -> str:
+    face = record.headlines[0]
+    if not face.groups:
+        return ""
+    rows = "".join(
+        f"<tr><td>{escape(name)}</td><td>{_percent(value)}</td><td>{value.people or 0}</td></tr>"
+        for name, value in face.groups.items()
+    )
+    told = "No difference between groups of a hundred people and more is beyond chance."
+    if face.uneven is not None:
+        told = f"People of the group {escape(face.uneven[0])} are told more often than those of {escape(face.uneven[1])}."
+    return (
+        f"<h3>Is it even?</h3><p>{told} Groups are what a network sees in the originals, at a probability of .9 and above; "
+        "they are not what people are.</p><div class=scroll><table><thead><tr><th>group<th>rank-1 hits of the worst<br>"
+        f"attack on the face, %<th>people</thead><tbody>{rows}</tbody></table></div>"
     )
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from incog.data.readers import read
 from incog.errors import InputError
-from incog.evaluate import privacy, utility
+from incog.evaluate import groups, privacy, utility
 from incog.evaluate.attacks import Pairs
 from incog.evaluate.document import (
     AttackRecord,
@@ -87,6 +87,7 @@ class _Bench:
     recognisers: Sequence[Recogniser]
     originals: Originals
     untouched: list[Attacked]
+    groups: Mapping[str, Sequence[str]]
     floor: list[Attacked] = field(default_factory=list)
 
 
@@ -113,9 +114,9 @@ def evaluate(
     tell("looking for faces")
     cast = _cast(data, perception, settings, only)
     originals = privacy.embed_originals(cast, recognisers, tell=tell)
-    bench = _Bench(
-        cast, recognisers, originals, privacy.untouched(cast, recognisers, originals, seed=settings.seed)
-    )
+    untouched = privacy.untouched(cast, recognisers, originals, seed=settings.seed)
+    people = groups.predicted(cast.judged, make_attributes(JUDGE))
+    bench = _Bench(cast, recognisers, originals, untouched, people)
     floor = Hidden(make(FLOOR, {}), Secret.from_seed(settings.seed), perception.hulls)
     bench.floor = _attacked(floor, bench, settings, tell, sights=("picture",))[0]
     records, examples = [], []
@@ -200,7 +201,7 @@ def _measured(
         if treatment.unprotected
         else utility.exact_copies(cast.judged, judged)
     )
-    headlines = [_headline(found, bench, shown) for shown in SHOWN]
+    headlines = [_headline(found, bench, shown, seed) for shown in SHOWN]
     record = MethodRecord(
         method=treatment.name,
         parameters=treatment.parameters,
@@ -226,8 +227,10 @@ def _measured(
     return record, judged
 
 
-def _headline(found: Sequence[Attacked], bench: _Bench, shown: Shown) -> Headline:
+def _headline(found: Sequence[Attacked], bench: _Bench, shown: Shown, seed: int) -> Headline:
     top = privacy.worst(found, shown)
+    probe_people = [bench.cast.judged[row].person for row in bench.cast.gallery()[1]]
+    by_group = groups.by_group(top.outcome, probe_people, bench.groups, seed=seed)
 
     def rank1(rows: Sequence[Attacked], attack: str) -> Figure:
         return next(
@@ -244,6 +247,8 @@ def _headline(found: Sequence[Attacked], bench: _Bench, shown: Shown) -> Headlin
         auc=Value.of(top.outcome.auc),
         untouched=Value.of(rank1(bench.untouched, "untouched")),
         floor=Value.of(rank1(bench.floor, top.attack)) if shown == "picture" else None,
+        groups={name: Value.of(figure) for name, figure in by_group.items()},
+        uneven=groups.uneven(by_group),
         chance=1 / top.outcome.people,
     )
 
