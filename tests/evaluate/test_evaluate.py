@@ -301,6 +301,7 @@ def test_another_tools_files_are_judged_as_methods_are(folders: tuple[Path, Path
     assert record.method == "tool"
     assert record.verdict.startswith("At chance")
     assert record.unprotected.value == 0
+    assert any(sentence.startswith("Names are those of the originals") for sentence in record.around)
     some = next(iter(files.paths.values()))
     Image.new("RGB", (64, 64)).save(some, lossless=True)
     with pytest.raises(InputError, match="must be 128x128, as its original, got 64x64"):

@@ -100,7 +100,8 @@ class Headline(_Model):
 
 class MethodRecord(_Model):
     """All that was measured of one method or folder. utility: figures by measure and name. unprotected: share of
-    pictures in which no face was hidden. seconds: a picture. verdict: one line."""
+    pictures in which no face was hidden. around: what files tell besides pixels. seconds: a picture. verdict: one
+    line."""
 
     method: str
     parameters: dict[str, str | int | float | bool | list[int]]
@@ -109,6 +110,7 @@ class MethodRecord(_Model):
     attacks: list[AttackRecord]
     utility: dict[str, dict[str, Value]]
     unprotected: Value
+    around: list[str]
     seconds: float
     verdict: str
 

@@ -214,7 +214,7 @@ def _method(
         f'<div class="charts">{_curves(record.attacks, evaluation.untouched, record.headlines[0].recogniser)}</div>'
         f"<h3>Attacks</h3>{_attacks(record, evaluation)}<h3>What is left of the picture's use</h3><div class=scroll>"
         f"<table><thead><tr><th>measure<th class=left>figure<th>value<th>of</thead><tbody>{utility}</tbody></table></div>"
-        f"{_groups(record)}<h3>What the method claims</h3><ul>{claims or '<li>Nothing.</li>'}</ul>"
+        f"{_groups(record)}{_around(record)}<h3>What the method claims</h3><ul>{claims or '<li>Nothing.</li>'}</ul>"
     )
 
 
@@ -233,6 +233,14 @@ def _groups(record: MethodRecord) -> str:
         f"<h3>Is it even?</h3><p>{told} Groups are what a network sees in the originals, at a probability of .9 and above; "
         "they are not what people are.</p><div class=scroll><table><thead><tr><th>group<th>rank-1 hits of the worst<br>"
         f"attack on the face, %<th>people</thead><tbody>{rows}</tbody></table></div>"
+    )
+
+
+def _around(record: MethodRecord) -> str:
+    if not record.around:
+        return ""
+    return (
+        f"<h3>Around the pixels</h3><ul>{''.join(f'<li>{escape(text)}</li>' for text in record.around)}</ul>"
     )
 
 

@@ -221,6 +221,7 @@ def _measured(
             part: {name: Value.of(figure) for name, figure in rows.items()} for part, rows in figures.items()
         },
         unprotected=Value.of(unprotected),
+        around=treatment.around(),
         seconds=round(seconds / max(len(judged), 1), 4),
         verdict=verdict(headlines[0]),
     )

@@ -11,6 +11,7 @@ from incog import pipeline
 from incog.data.faces import Sample, decode
 from incog.data.layouts import SUFFIXES
 from incog.errors import InputError
+from incog.evaluate.around import around
 from incog.evaluate.samples import Item, protect
 from incog.keys import Secret
 from incog.methods.base import Claim, Method
@@ -45,6 +46,9 @@ class Treatment(Protocol):
     def __call__(self, items: Sequence[Item]) -> list[Bytes]:
         """Return what became of the pictures, (H, W, 3) uint8 each, of the originals' sizes."""
 
+    def around(self) -> list[str]:
+        """Return what files tell besides their pixels, one sentence each."""
+
 
 class Hidden:
     """A method of incog. Every picture has a key of its own, derived from one secret."""
@@ -59,17 +63,22 @@ class Hidden:
     def __call__(self, items: Sequence[Item]) -> list[Bytes]:
         return protect(items, self._method, self._secret, self._hulls)
 
+    def around(self) -> list[str]:
+        # Pictures stay in memory here; what incog's files hold is tested where they are written.
+        return []
+
 
 @dataclass(frozen=True, slots=True)
 class Files:
     """Files that another tool made, by the names of the originals.
 
-    paths: anonymised file of each original. missing: originals without one. extra: files without an original. name: of
-    the tool, for the report.
+    paths: anonymised file of each original. sizes: bytes of each original. missing: originals without a file. extra:
+    files without an original. name: of the tool, for the report.
     """
 
     name: str
     paths: Mapping[str, Path]
+    sizes: Mapping[str, int] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
     extra: list[str] = field(default_factory=list)
     parameters: Parameters = field(default_factory=dict)
@@ -92,16 +101,16 @@ class Files:
                     )
                 found[stem] = path
         paths: dict[str, Path] = {}
+        sizes: dict[str, int] = {}
         missing: list[str] = []
         for sample in originals:
             place = found.pop(Path(sample.name).with_suffix("").as_posix(), None)
             if place is None:
                 missing.append(sample.name)
             else:
-                paths[sample.name] = place
-        return cls(
-            name, paths, missing, sorted(path.relative_to(folder).as_posix() for path in found.values())
-        )
+                paths[sample.name], sizes[sample.name] = place, len(sample.read())
+        extra = sorted(path.relative_to(folder).as_posix() for path in found.values())
+        return cls(name, paths, sizes, missing, extra)
 
     def check(self, *, partial: bool) -> None:
         """Raise InputError that lists what is unmatched, unless the files may be a part."""
@@ -130,3 +139,6 @@ class Files:
                 )
             views.append(view)
         return views
+
+    def around(self) -> list[str]:
+        return around(self.paths, self.sizes)
