@@ -165,7 +165,123 @@ def networks(result: dict[str, Any]) -> str:
     return "\n\n".join([*parts, origin(result)])
 
 
-SECTIONS = {"leaks": leaks, "speed": speed, "photos": photos, "networks": networks}
+def landmarks(result: dict[str, Any]) -> str:
+    """Return the section on the landmark network."""
+    groups = ("nme", "outline", "brows", "eyes", "irises", "nose", "mouth")
+    held = [
+        [source, row["faces"], *(row[group] for group in groups), *row["pose_degrees"]]
+        for source, row in result["held_out"].items()
+    ]
+    hand = result["portraits"]
+    kinds = list(hand["network"])
+    steady = result["steadiness"]
+    parts = [
+        "## Landmarks",
+        "Mean distances in % of the distance of the irises. Held-out faces, cropped by another detector's points, two "
+        "passes, against the teacher (MediaPipe's mesh); yaw, pitch and roll in degrees.",
+        table(["held out", "faces", *groups, "yaw", "pitch", "roll"], held),
+        f"{hand['portraits']} portraits with points placed by hand: lids, brows, lips and jaw as curves.",
+        table(
+            ["against hand-placed points", *kinds],
+            [[who, *(hand[who][kind] for kind in kinds)] for who in ("network", "teacher")],
+        ),
+        f"Jitter in a video, {steady['face_frames']} frames of {steady['faces']} faces, mean second difference over "
+        f"three frames in % of the face's scale: network {steady['network']['all']}, teacher "
+        f"{steady['teacher']['all']}. One thread: {result['latency']['network_ms']} ms the network, "
+        f"{result['latency']['face_ms']} ms a whole answer of two passes.",
+    ]
+    return "\n\n".join([*parts, origin({**result, **result["record"]})])
+
+
+def attributes(result: dict[str, Any]) -> str:
+    """Return the section on the attribute networks."""
+    names = list(result["held_out"])
+    shown = {
+        "age_mae": "age, mean absolute error in years",
+        "gender_accuracy": "gender, accuracy",
+        "ethnicity_accuracy": "ethnicity, accuracy",
+        "expression_accuracy": "expression, accuracy",
+        "expression_balanced": "expression, balanced accuracy",
+        "gender_ece": "gender, calibration error",
+        "ethnicity_ece": "ethnicity, calibration error",
+        "expression_ece": "expression, calibration error",
+    }
+    names = [name for name in names if "figures" in result["held_out"][name]]
+    rows = [
+        [words, *(f"{result['held_out'][name]['figures'][key]:.4g}" for name in names)]
+        for key, words in shown.items()
+    ]
+    parts = [
+        "## Attributes",
+        "On faces of UTKFace (expression: LFW) that were not trained on. What the labels are and are not, and errors "
+        "by group, stand on the [cards](networks.md).",
+        table(["", *names], rows),
+    ]
+    return "\n\n".join([*parts, origin(result)])
+
+
+def detector(result: dict[str, Any]) -> str:
+    """Return the section on incog's own detector."""
+    names = [name for name in ("incog", "centerface", "yunet") if name in result]
+    sizes = [key for key in result[names[0]]["collages_one_look"]["0.4"] if key.startswith("recall_")]
+
+    def cell(value: float | None) -> str:
+        return "" if value is None else f"{value:.1%}"
+
+    rows = []
+    for name in names:
+        for look in ("one_look", "search"):
+            found = result[name].get(f"collages_{look}")
+            for threshold in ("0.25", "0.4", "0.65") if found else ():
+                row = found[threshold]
+                empty = result[name][f"empty_{look}"][threshold]
+                rows.append(
+                    [f"{name}, {look.replace('_', ' ')}", threshold, cell(row["recall"])]
+                    + [cell(row[size]) for size in sizes]
+                    + [row["false_per_picture"], empty]
+                )
+    photos_found = [
+        [photo, *(f"{result[name]['photos'][photo]['matched']} of {result[name]['photos'][photo]['marked']}, "
+                  f"{result[name]['photos'][photo]['extra']} extra" for name in names if "photos" in result[name])]
+        for photo in result[names[0]]["photos"]
+    ]  # fmt: skip
+    speed_rows = [
+        [threads, *(f"{result['speed'][threads][name]['median_ms']}" for name in names)]
+        for threads in result["speed"]
+    ]
+    parts = [
+        "## Detectors",
+        "Recall at an intersection over union of .5 on collages of people that no training saw, by longer side in px, "
+        "and false boxes per collage and per picture without a face. One look: the picture as it is; search: at three "
+        "scales.",
+        table(
+            [
+                "detector",
+                "score from",
+                "recall",
+                *(size.removeprefix("recall_").replace("_", "-") for size in sizes),
+                "false",
+                "false, no face",
+            ],
+            rows,
+        ),
+        "Photos with boxes drawn by hand, by the search that incog does:",
+        table(["photo", *(name for name in names if "photos" in result[name])], photos_found),
+        "Milliseconds for one look at 640x360:",
+        table(["", *names], speed_rows),
+    ]
+    return "\n\n".join([*parts, origin(result)])
+
+
+SECTIONS = {
+    "leaks": leaks,
+    "speed": speed,
+    "photos": photos,
+    "detector": detector,
+    "landmarks": landmarks,
+    "attributes": attributes,
+    "networks": networks,
+}
 
 
 def page(results: Path) -> str:
