@@ -21,7 +21,7 @@ from incog.train import mixes  # noqa: E402
 from incog.train.export import difference, to_onnx  # noqa: E402
 from incog.train.loop import Batch, Run  # noqa: E402
 from incog.train.recipe import Recipe  # noqa: E402
-from incog.train.tasks.embedder import Embedder  # noqa: E402
+from incog.train.tasks.embedder import Embedder, Shipped  # noqa: E402
 from incog.types import Bytes  # noqa: E402
 
 CPU = torch.device("cpu")
@@ -224,6 +224,30 @@ def test_mixes_are_shown_as_the_teacher_saw_them(
         torch.testing.assert_close(seen[0][row], middle, atol=2e-3, rtol=0)
     plain = task.pixels.take(task.rows[:1])[0, :, 8:120, 8:120]
     assert (seen[0][0] - plain).abs().max() > 0.01
+
+
+def test_what_ships_takes_a_face_and_its_mirror_image_for_one(data: dict[str, Path]) -> None:
+    task = Embedder(recipe(mixes=0), data, CPU)
+    shipped = task.shipped(task.modules["network"]).eval()
+    example = task.example()
+    with torch.no_grad():
+        torch.testing.assert_close(shipped(example), shipped(example.flip(3)), atol=1e-5, rtol=0)
+        torch.testing.assert_close(shipped(example)[:2], shipped(example[:2]), atol=1e-5, rtol=0)
+
+
+def test_damping_shrinks_what_pictures_of_one_person_differ_by() -> None:
+    random = np.random.default_rng(0)
+    people = np.repeat(np.arange(60), 4)
+    rows = random.normal(size=(60, 6))[people] + random.normal(size=(240, 6)) * [2, 1, 0.1, 0.1, 0.1, 0.1]
+    shipped = Shipped(torch.nn.Identity(), 6)
+    shipped.damp(rows.astype(np.float32), people, 0.0)
+    placed = (rows - shipped.mean.numpy()) @ shipped.damping.numpy()
+    inner = placed - placed.reshape(60, 4, 6).mean(1).repeat(4, 0)
+    scatter = inner.T @ inner / len(inner)
+    # Without a share it whitens what differs, to the mean variance that it had.
+    np.testing.assert_allclose(scatter, np.eye(6) * np.trace(scatter) / 6, atol=1e-4)
+    shipped.damp(rows.astype(np.float32), people, 1e6)
+    np.testing.assert_allclose(shipped.damping.numpy(), np.eye(6), atol=1e-3)
 
 
 def test_the_file_agrees_with_the_network(data: dict[str, Path]) -> None:
