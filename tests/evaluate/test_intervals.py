@@ -60,10 +60,15 @@ def test_intervals_cover_the_truth() -> None:
 
 def test_hits_that_never_or_always_happen_are_not_certain() -> None:
     for value in (0.0, 1.0):
-        found = mean_over_people(np.full(30, value), [str(n // 3) for n in range(30)])
+        found = mean_over_people(np.full(30, value), [str(n // 3) for n in range(30)], hits=True)
         expected = wilson(round(10 * value), 10)
-        assert (found.low, found.high) == (expected.low, expected.high)
-    assert mean_over_people(np.full(4, 0.3), list("abcd")).high == 0.3
+        assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+    for few in range(8):
+        values = np.array([1.0] * few + [0.0] * (300 - few))
+        found = mean_over_people(values, [str(n) for n in range(300)], hits=True)
+        assert found.high >= wilson(few, 300).high - 1e-9, "one hit more never lowers the upper end"
+        assert found.low <= wilson(few, 300).low + 1e-9
+    assert mean_over_people(np.full(4, 0.3), list("abcd"), hits=True).high == pytest.approx(0.3)
     assert mean_over_people(np.zeros(0), []).people == 0
     with pytest.raises(ValueError, match="must name 2 items"):
         mean_over_people(np.zeros(2), ["a"])

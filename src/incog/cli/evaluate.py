@@ -33,6 +33,10 @@ Anonymised = Annotated[
 Partial = Annotated[
     bool, typer.Option("--allow-partial", help="Measure the pairs there are, though files are unmatched.")
 ]
+Examples = Annotated[
+    bool,
+    typer.Option("--examples", help="Show some originals beside their results: the page then holds faces."),
+]
 Methods = Annotated[
     list[str] | None,
     typer.Option(
@@ -77,6 +81,7 @@ def evaluate(
     seed: Seed = 0,
     threads: Threads = 0,
     allow_partial: Partial = False,
+    examples: Examples = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
@@ -94,7 +99,7 @@ def evaluate(
         from incog.evaluate.treatments import Files, Hidden, Treatment
         from incog.pipeline import Perception
 
-        chosen = [make(*named(text)) for text in method or [DEFAULT]]
+        chosen = [make(*named(text)) for text in method or ([DEFAULT] if originals is None else [])]
         given = sources(data)
         if originals is not None and (anonymised is None or method or given):
             raise must_be(
@@ -133,13 +138,14 @@ def evaluate(
             only = None
             if originals is not None and anonymised is not None:
                 given = sources([f"originals={originals}"], option="ORIGINALS")
-                files = Files.beside(printable(anonymised), (one for _, one in read(given)), anonymised)
+                files = Files.beside(anonymised.resolve().name or "files", read(given), anonymised)
                 files.check(partial=allow_partial)
                 treatments, only = [files], files.paths
             results = run(treatments, given, judges, looking, settings, only=only, tell=screen.say)
             document = results.evaluation.model_dump(mode="json")
             told.path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-            shown.path.write_text(page(results.evaluation, results.examples), encoding="utf-8")
+            sheets = [[(old if examples else None, new) for old, new in some] for some in results.examples]
+            shown.path.write_text(page(results.evaluation, sheets), encoding="utf-8")
             told.publish()
             shown.publish()
         for record in results.evaluation.methods:

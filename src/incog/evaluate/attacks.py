@@ -99,12 +99,16 @@ def judge(
     genuine = similarities[genuine_at].astype(np.float64)
     who = np.broadcast_to(names[:, None], same.shape)[genuine_at].tolist()
     impostor = similarities[~same].astype(np.float64)
+    # Where both sides are the same, each pair is there twice.
+    twice = 2 if probes is gallery else 1
     own = {
-        rate: verification.threshold_at(impostor, rate) for rate in RATES if len(impostor) * rate >= FEWEST
+        rate: verification.threshold_at(impostor, rate)
+        for rate in RATES
+        if len(impostor) * rate >= FEWEST * twice
     }
     tar, calibrated = (
         {
-            rate: mean_over_people((genuine > level).astype(np.float64), who, seed=seed)
+            rate: mean_over_people((genuine > level).astype(np.float64), who, hits=True, seed=seed)
             for rate, level in levels.items()
         }
         for levels in (thresholds, own)
@@ -117,7 +121,7 @@ def judge(
     ranks = rank_shares(to_people, columns, min(DEPTH, len(order)))
     probe_people = [pairs.people[row] for row in pairs.probes]
     return Outcome(
-        rank1=mean_over_people(ranks[:, 0], probe_people, seed=seed),
+        rank1=mean_over_people(ranks[:, 0], probe_people, hits=True, seed=seed),
         tar=tar,
         calibrated=calibrated,
         eer=_equal_error(similarities, same, genuine, impostor, names, seed),
@@ -126,8 +130,8 @@ def judge(
         cmc=ranks.mean(0),
         hits=ranks[:, 0],
         people=len(order),
-        genuine=len(genuine),
-        impostor=len(impostor),
+        genuine=len(genuine) // twice,
+        impostor=len(impostor) // twice,
     )
 
 
@@ -175,7 +179,11 @@ class Projection:
         )
 
 
-def discriminant(rows: Floats, people: Sequence[str], *, shrink: float = 0.03, most: int = 256) -> Projection:
+SHRINKS = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+"""Regularisations of which an attacker takes the one that does best on people whom he knows."""
+
+
+def discriminant(rows: Floats, people: Sequence[str], *, shrink: float = 0.3, most: int = 256) -> Projection:
     """Return the head that tells people apart best (Fisher's linear discriminant), learnt on rows (N, D).
 
     shrink: share of the mean variance added to the scatter within people, so that few pictures do not mislead it.
@@ -184,24 +192,61 @@ def discriminant(rows: Floats, people: Sequence[str], *, shrink: float = 0.03, m
     _, codes, counts = np.unique(list(people), return_inverse=True, return_counts=True)
     if not (counts > 1).any():
         raise ValueError("people must have two pictures and more to learn from, got one of each")
-    values = rows.astype(np.float64)
-    mean = values.mean(0)
+    mean = rows.mean(0)
+    # What lies outside of the span of the rows cannot be learnt: long rows are cut down to it.
+    _, sizes, axes = np.linalg.svd((rows - mean).astype(np.float64), full_matrices=False)
+    axes = axes[sizes > max(float(sizes[0]), 1e-12) * 1e-6] if len(sizes) else axes
+    values = (rows - mean).astype(np.float64) @ axes.T
     centres = np.zeros((len(counts), values.shape[1]))
     np.add.at(centres, codes, values)
     centres /= counts[:, None]
     inner = values - centres[codes]
     within = inner.T @ inner / max(len(values) - len(counts), 1)
-    within += np.eye(len(within)) * (shrink * np.trace(within) / len(within) + 1e-9)
-    outer = (centres - mean) * np.sqrt(counts)[:, None]
-    between = outer.T @ outer / len(values)
-    shares, vectors = linalg.eigh(between, within)
-    keep = np.argsort(-shares)[: min(most, len(counts) - 1, values.shape[1])]
-    return Projection(mean.astype(np.float32), vectors[:, keep].astype(np.float32))
+    within += np.eye(len(within)) * (shrink * np.trace(within) / rows.shape[1] + 1e-9)
+    outer = centres * np.sqrt(counts)[:, None]
+    shares, vectors = linalg.eigh(outer.T @ outer / len(values), within)
+    keep = np.argsort(-shares)[: min(most, len(counts) - 1)]
+    return Projection(mean.astype(np.float32), (axes.T @ vectors[:, keep]).astype(np.float32))
+
+
+def best_head(probes: Floats, gallery: Floats, people: Sequence[str]) -> Projection:
+    """Return the head under which an attacker tells known people apart best, or none: then faces are compared as they
+    are.
+
+    probes, gallery: (N, D) embeddings of the same N pictures as they will be compared; they are the same for hidden
+    faces against hidden ones. Half of the people choose the regularisation by the AUC, all teach the head. Raises
+    ValueError when nobody has two pictures.
+    """
+    names = np.array(list(people))
+    _, codes = np.unique(names, return_inverse=True)
+    held = codes % 2 == 1
+    same = probes is gallery
+    learnt = np.concatenate([probes[~held]] if same else [probes[~held], gallery[~held]])
+    teachers = names[~held].tolist() * (1 if same else 2)
+    plain = Projection(np.zeros(probes.shape[1], np.float32), np.eye(probes.shape[1], dtype=np.float32))
+
+    def score(head: Projection) -> float:
+        likeness = head(probes[held]) @ head(gallery[held]).T
+        alike = names[held][:, None] == names[held][None]
+        apart = ~np.eye(len(likeness), dtype=bool)
+        genuine, impostor = likeness[alike & apart], likeness[~alike]
+        if not len(genuine) or not len(impostor):
+            return 0.5
+        return verification.auc(genuine.astype(np.float64), impostor.astype(np.float64))
+
+    scored: list[tuple[float, float | None]] = [(score(plain), None)]
+    if len(set(teachers)) < len(teachers):
+        scored += [(score(discriminant(learnt, teachers, shrink=shrink)), shrink) for shrink in SHRINKS]
+    _, chosen = max(scored, key=lambda pair: pair[0])
+    if chosen is None:
+        return plain
+    every = probes if same else np.concatenate([probes, gallery])
+    return discriminant(every, names.tolist() * (1 if same else 2), shrink=chosen)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Inversion:
-    """A learnt way back: principal components of hidden crops to those of the originals, by ridge regression."""
+    """A learnt way back: what was taken from hidden crops, by ridge regression between principal components."""
 
     hidden: Projection
     slope: Floats
@@ -212,27 +257,44 @@ class Inversion:
         """Return restored crops, (B, S, S, 3) uint8, for hidden ones of the same shape."""
         flat = crops.reshape(len(crops), -1).astype(np.float32)
         codes = (flat - self.hidden.mean) @ self.hidden.matrix
-        restored = (codes @ self.slope) @ self.basis + self.mean
+        restored = flat + (codes @ self.slope) @ self.basis + self.mean
         return np.clip(np.rint(restored), 0, 255).astype(np.uint8).reshape(crops.shape)
 
 
-def learn_inversion(hidden: Bytes, originals: Bytes, *, most: int = 300, ridge: float = 1e-2) -> Inversion:
-    """Return the inversion learnt on pairs of aligned crops (N, S, S, 3) uint8 of other people.
+RIDGES = (1e-4, 1e-3, 1e-2, 1e-1)
+"""Penalties, as shares of the largest variance of the codes, of which the best on held-out crops is taken."""
 
-    most: principal components on either side. ridge: penalty, as a share of the largest variance of the codes.
+
+def learn_inversion(hidden: Bytes, originals: Bytes, *, most: int = 300) -> Inversion:
+    """Return the inversion learnt on pairs of aligned crops (N, S, S, 3) uint8 of other people, N at least 10.
+
+    It learns the difference to the original, so what a method leaves is kept. most: principal components on either
+    side. A tenth of the pairs chooses the penalty. Raises ValueError for other shapes.
     """
-    if hidden.shape != originals.shape or len(hidden) < 2:
+    if hidden.shape != originals.shape or len(hidden) < 10:
         raise ValueError(
-            f"there must be pairs of crops of one shape, got {hidden.shape} and {originals.shape}"
+            f"there must be at least ten pairs of crops of one shape, got {hidden.shape} and {originals.shape}"
         )
     x, y = (one.reshape(len(one), -1).astype(np.float32) for one in (hidden, originals))
+    y = y - x
     (x_mean, x_basis), (y_mean, y_basis) = _components(x, most), _components(y, most)
     codes, goals = (x - x_mean) @ x_basis.T, (y - y_mean) @ y_basis.T
-    square = codes.T @ codes
-    # Hidden crops that are all alike have no components: their inversion is the mean face.
-    penalty = ridge * float(square.diagonal().max(initial=0)) / 10 + 1e-6
-    slope = np.linalg.solve(square + penalty * np.eye(len(square), dtype=np.float32), codes.T @ goals)
-    return Inversion(Projection(x_mean, x_basis.T.copy()), slope.astype(np.float32), y_mean, y_basis)
+    held = np.arange(len(codes)) % 10 == 9
+
+    def solved(chosen: npt.NDArray[np.bool_], ridge: float) -> Floats:
+        rows, targets = codes[chosen], goals[chosen]
+        square = rows.T @ rows
+        # Hidden crops that are all alike have no components: what is missing is then the mean.
+        penalty = ridge * float(square.diagonal().max(initial=0)) + 1e-6
+        slope = np.linalg.solve(square + penalty * np.eye(len(square), dtype=np.float32), rows.T @ targets)
+        return np.asarray(slope, np.float32)
+
+    def error(ridge: float) -> float:
+        slope = solved(~held, ridge)
+        return float(np.square(codes[held] @ slope - goals[held]).sum())
+
+    ridge = min(RIDGES, key=error)
+    return Inversion(Projection(x_mean, x_basis.T.copy()), solved(held | ~held, ridge), y_mean, y_basis)
 
 
 def _components(rows: Floats, most: int) -> tuple[Floats, Floats]:

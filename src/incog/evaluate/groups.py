@@ -13,8 +13,7 @@ import numpy as np
 from incog.evaluate.attacks import Outcome
 from incog.evaluate.intervals import Figure, mean_over_people
 from incog.evaluate.samples import Item
-from incog.perceive.attributes import CLASSES, Attributes, OnnxAttributes
-from incog.types import Face
+from incog.perceive.attributes import CLASSES, Attributes
 
 SURE = 0.9
 """Mean probability over a person's pictures from which a person counts as one of a group."""
@@ -31,13 +30,16 @@ AGES = ((0, 30), (30, 50), (50, 120))
 """Years, by the mean over a person's pictures."""
 
 
-def predicted(items: Sequence[Item], network: OnnxAttributes) -> dict[str, list[str]]:
-    """Return the groups of each person, such as ``gender female``; none where the network is not sure."""
-    looks: dict[str, list[Attributes]] = defaultdict(list)
-    for item in items:
-        looks[item.person] += network.look(item.picture, [Face(box=(0, 0, 1, 1), points=item.points)])
+def predicted(items: Sequence[Item], looks: Sequence[Attributes]) -> dict[str, list[str]]:
+    """Return the groups of each person, such as ``gender female``; none where the network is not sure.
+
+    looks: what the face of each item looks like.
+    """
+    of: dict[str, list[Attributes]] = defaultdict(list)
+    for item, face in zip(items, looks, strict=True):
+        of[item.person].append(face)
     found: dict[str, list[str]] = {}
-    for person, faces in looks.items():
+    for person, faces in of.items():
         groups = []
         for name in TOLD:
             shares = np.mean([getattr(face, name) for face in faces], axis=0)
@@ -63,7 +65,7 @@ def by_group(
         rows = [row for row, person in enumerate(probe_people) if name in groups.get(person, ())]
         people = [probe_people[row] for row in rows]
         if len(set(people)) >= LEAST:
-            figures[name] = mean_over_people(outcome.hits[rows], people, seed=seed)
+            figures[name] = mean_over_people(outcome.hits[rows], people, hits=True, seed=seed)
     return figures
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isnan, nan, sqrt
 
 import numpy as np
@@ -47,11 +47,14 @@ def wilson(hits: int, count: int) -> Figure:
         raise ValueError(f"hits must be in 0..{count}, got {hits}")
     if count == 0:
         return Figure(nan, nan, nan, 0)
+    return Figure(hits / count, *_wilson(hits / count, count), count)
+
+
+def _wilson(share: float, count: int) -> tuple[float, float]:
     z = float(stats.norm.ppf((1 + LEVEL) / 2))
-    share = hits / count
     centre = (share + z**2 / (2 * count)) / (1 + z**2 / count)
     half = z / (1 + z**2 / count) * sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
-    return Figure(share, max(0.0, centre - half), min(1.0, centre + half), count)
+    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def clopper_pearson(hits: int, count: int, *, level: float = LEVEL) -> tuple[float, float]:
@@ -80,12 +83,14 @@ def drawn(
     return counts.astype(np.float64), codes
 
 
-def mean_over_people(values: Values, people: Sequence[str], *, seed: int = 0, rounds: int = ROUNDS) -> Figure:
+def mean_over_people(
+    values: Values, people: Sequence[str], *, hits: bool = False, seed: int = 0, rounds: int = ROUNDS
+) -> Figure:
     """Return the mean of values (N,) with a percentile interval over draws of people.
 
-    people: of each value. Where no value differs from another the bootstrap would be sure of what it has not seen: for
-    shares of hits (all 0 or all 1) the interval is Wilson's over the number of people. Raises ValueError when lengths
-    differ. NaN without values.
+    people: of each value. hits: the values are hits (1), misses (0), or the chance of one where ties are split; draws
+    are too sure of what is rare or was never seen, so the interval then reaches at least as far as Wilson's over the
+    number of people. Raises ValueError when lengths differ. NaN without values.
     """
     values = np.asarray(values, np.float64)
     if len(values) != len(people):
@@ -94,14 +99,14 @@ def mean_over_people(values: Values, people: Sequence[str], *, seed: int = 0, ro
         return Figure(nan, nan, nan, 0, 0)
     counts, codes = drawn(people, seed=seed, rounds=rounds)
     number = counts.shape[1]
-    if np.ptp(values) == 0:
-        value = float(values[0])
-        bounds = wilson(round(value * number), number) if value in (0.0, 1.0) else None
-        low, high = (bounds.low, bounds.high) if bounds else (value, value)
-        return Figure(value, low, high, len(values), number)
     sums = np.bincount(codes, values, number)
     sizes = np.bincount(codes, minlength=number).astype(np.float64)
-    return percentiles(float(values.mean()), (counts @ sums) / (counts @ sizes), len(values), number)
+    found = percentiles(float(values.mean()), (counts @ sums) / (counts @ sizes), len(values), number)
+    # Values that are all the chance of splitting one tie are not a throw of dice: they are known.
+    if hits and (np.ptp(values) > 0 or values[0] in (0, 1)):
+        low, high = _wilson(found.value, number)
+        return replace(found, low=min(found.low, low), high=max(found.high, high))
+    return found
 
 
 def over_people(

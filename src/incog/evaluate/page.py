@@ -11,6 +11,7 @@ import numpy as np
 
 from incog.evaluate.charts import Axis, Series, chart
 from incog.evaluate.document import AttackRecord, Evaluation, MethodRecord, Value
+from incog.evaluate.groups import RANKED
 from incog.evaluate.privacy import ATTACKS
 from incog.types import Bytes
 
@@ -39,8 +40,12 @@ system-ui,sans-serif;fill:var(--soft)}svg .grid{stroke:var(--line);stroke-width:
 """
 
 
-def page(evaluation: Evaluation, examples: Sequence[Sequence[tuple[Bytes, Bytes]]]) -> str:
-    """Return the page. examples: for each method in order, (before, after) pictures (H, W, 3) uint8."""
+Example = tuple[Bytes | None, Bytes]
+"""A picture (H, W, 3) uint8 before, None to leave it out of the page, and after."""
+
+
+def page(evaluation: Evaluation, examples: Sequence[Sequence[Example]]) -> str:
+    """Return the page. examples: for each method in order."""
     protocol = evaluation.protocol
     parts = [
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
@@ -173,12 +178,17 @@ def _curves(rows: Sequence[AttackRecord], untouched: Sequence[AttackRecord], rec
 def _attacks(record: MethodRecord, evaluation: Evaluation) -> str:
     rates = sorted({rate for row in record.attacks for rate in row.calibrated}, key=float, reverse=True)
     head = "".join(f"<th>TAR at FAR<br>{escape(rate)}, %" for rate in rates)
+    fixed = sorted({rate for row in record.attacks for rate in row.tar}, key=float)[-2:]
+    head += "".join(f"<th>at originals' FAR<br>{escape(rate)}, %" for rate in reversed(fixed))
     tops = {(top.shown, top.attack, top.recogniser) for top in record.headlines}
     rows = []
     for row in (*evaluation.untouched, *record.attacks):
         worst = " class=worst" if (row.shown, row.attack, row.recogniser) in tops else ""
         cells = "".join(
             f"<td>{_percent(row.calibrated[rate]) if rate in row.calibrated else '–'}</td>" for rate in rates
+        )
+        cells += "".join(
+            f"<td>{_percent(row.tar[rate]) if rate in row.tar else '–'}</td>" for rate in reversed(fixed)
         )
         rows.append(
             f"<tr{worst}><td>{escape(row.attack)}</td><td class=left>{escape(row.recogniser)}"
@@ -192,9 +202,7 @@ def _attacks(record: MethodRecord, evaluation: Evaluation) -> str:
     )
 
 
-def _method(
-    record: MethodRecord, name: str, evaluation: Evaluation, examples: Sequence[tuple[Bytes, Bytes]]
-) -> str:
+def _method(record: MethodRecord, name: str, evaluation: Evaluation, examples: Sequence[Example]) -> str:
     settings = ", ".join(f"{key} = {value}" for key, value in record.parameters.items()) or "none"
     claims = "".join(
         f"<li>{escape(claim.statement)} <span class=soft>{'' if claim.holds else 'A warning. '}"
@@ -209,8 +217,7 @@ def _method(
     )
     return (
         f"<h2>{escape(name)}</h2><p class=soft>Parameters: {escape(settings)}. {record.seconds * 1000:.1f} ms a picture on "
-        f"the machine of this run. In {_percent(record.unprotected)} % of pictures no face was hidden, since none was found: "
-        f"that counts.</p><p class=verdict>{escape(record.verdict)}</p>{_sheet(examples)}"
+        f"the machine of this run. In {_percent(record.unprotected)} % of pictures the face was left open.</p><p class=verdict>{escape(record.verdict)}</p>{_sheet(examples)}"
         f'<div class="charts">{_curves(record.attacks, evaluation.untouched, record.headlines[0].recogniser)}</div>'
         f"<h3>Attacks</h3>{_attacks(record, evaluation)}<h3>What is left of the picture's use</h3><div class=scroll>"
         f"<table><thead><tr><th>measure<th class=left>figure<th>value<th>of</thead><tbody>{utility}</tbody></table></div>"
@@ -226,7 +233,10 @@ def _groups(record: MethodRecord) -> str:
         f"<tr><td>{escape(name)}</td><td>{_percent(value)}</td><td>{value.people or 0}</td></tr>"
         for name, value in face.groups.items()
     )
-    told = "No difference between groups of a hundred people and more is beyond chance."
+    large = sum((value.people or 0) >= RANKED for value in face.groups.values())
+    told = f"Groups of fewer than {RANKED} people are not compared."
+    if large > 1:
+        told = f"No difference between groups of {RANKED} people and more is beyond chance."
     if face.uneven is not None:
         told = f"People of the group {escape(face.uneven[0])} are told more often than those of {escape(face.uneven[1])}."
     return (
@@ -244,14 +254,16 @@ def _around(record: MethodRecord) -> str:
     )
 
 
-def _sheet(examples: Sequence[tuple[Bytes, Bytes]]) -> str:
+def _sheet(examples: Sequence[Example]) -> str:
     if not examples:
         return ""
     rows = []
-    for side in (0, 1):
+    sides = range(2) if all(before is not None for before, _ in examples) else (1,)
+    for side in sides:
         cells = []
         for pair in examples:
             picture = pair[side]
+            assert picture is not None
             width = max(1, round(picture.shape[1] * _SIDE / picture.shape[0]))
             cells.append(cv2.resize(picture, (width, _SIDE), interpolation=cv2.INTER_AREA))
         rows.append(np.hstack(cells))
@@ -259,7 +271,7 @@ def _sheet(examples: Sequence[tuple[Bytes, Bytes]]) -> str:
     if not ok:
         return ""
     data = base64.b64encode(coded.tobytes()).decode()
-    return f'<p class="sheet"><img alt="Pictures before, above, and after, below" src="data:image/jpeg;base64,{data}"></p>'
+    return f'<p class="sheet"><img alt="Some results{", below their originals" if len(rows) > 1 else ""}" src="data:image/jpeg;base64,{data}"></p>'
 
 
 def _how(evaluation: Evaluation) -> str:
@@ -281,7 +293,8 @@ def _how(evaluation: Evaluation) -> str:
         f"<div class=scroll><table><thead><tr><th>recogniser<th class=left>kind<th class=left>note"
         f"<th class=left>SHA-256</thead><tbody>{recognisers}</tbody></table></div>"
         f"<p>Rank 1: the share of probes whose person is the most alike of the gallery, ties split. TAR at FAR: the share "
-        "of pairs of one person accepted at the threshold at which so many of the attack's own pairs of two people are. "
+        "of pairs of one person accepted at the threshold at which so many of the attack's own pairs of two people are; at "
+        "originals' FAR: at the threshold fixed on pairs of originals. "
         "AUC: how often a pair of one person is more alike than a pair of two; one half tells nothing, far below tells as "
         f"much as far above.</p><p class=soft>{escape(versions)}.</p>"
     )

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from incog.evaluate.attacks import Outcome, Pairs, discriminant, judge, learn_inversion
+from incog.evaluate.attacks import Outcome, Pairs, best_head, judge, learn_inversion
 from incog.evaluate.recognisers import Recogniser
 from incog.evaluate.samples import Cast, Item, face_only
 from incog.perceive.embedder import TEMPLATE, align
@@ -123,12 +123,13 @@ def attack(
             known_after = recogniser(learnt, [item.points for item in cast.known])
             inverted = recogniser(restored, [TEMPLATE] * len(restored))
             levels = pairs.thresholds(before)
-            parrot = discriminant(known_after, names)
-            both = discriminant(np.concatenate([known_before, known_after]), names + names)
+            parrot = best_head(known_after, known_after, names)
+            both = best_head(known_after, known_before, names)
+            parroted = parrot(after)
             outcomes = {
                 "plain": judge(after, before, pairs, levels, seed=seed),
                 "retrained": judge(both(after), both(before), pairs, seed=seed),
-                "parrot": judge(parrot(after), parrot(after), pairs, seed=seed),
+                "parrot": judge(parroted, parroted, pairs, seed=seed),
                 "inversion": judge(inverted, before, pairs, levels, seed=seed),
                 "linkage": judge(after, after, pairs, levels, seed=seed),
             }
@@ -155,10 +156,23 @@ def _restored(cast: Cast, seen: Sequence[Bytes], learnt: Sequence[Bytes], shown:
 
 
 def worst(found: Sequence[Attacked], shown: Shown) -> Attacked:
-    """Return the attack by a black box with the highest upper bound of rank-1 hits. Raises ValueError without one."""
+    """Return the attack by a black box with the highest upper end of rank-1 hits; of equal ones, the one whose AUC is
+    furthest from one half. Raises ValueError without one."""
     counted = [
         item for item in found if item.kind == "black box" and item.shown == shown and item.attack in HEADLINE
     ]
     if not counted:
         raise ValueError("there must be a black-box recogniser for a headline, got none")
-    return max(counted, key=lambda item: (item.outcome.rank1.high, item.outcome.auc.value))
+    return max(counted, key=lambda item: (item.outcome.rank1.high, abs(item.outcome.auc.value - 0.5)))
+
+
+def telling(found: Sequence[Attacked], shown: Shown) -> list[Attacked]:
+    """Return the attacks by black boxes whose AUC is not one half, as far as its interval can tell."""
+    return [
+        item
+        for item in found
+        if item.kind == "black box"
+        and item.shown == shown
+        and item.attack in HEADLINE
+        and not item.outcome.auc.low <= 0.5 <= item.outcome.auc.high
+    ]

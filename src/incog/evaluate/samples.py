@@ -22,6 +22,10 @@ from incog.types import Bytes, Face, Floats, Frame, Layout, Origin, Track
 GREY = 127
 """What surroundings are covered with when only the face is shown."""
 
+UNFOUND = "no face was found, and the data give no points"
+TWICE = "the same picture is there twice"
+"""Why pictures are left out."""
+
 LEAST_PAIRS = 100_000
 """Pairs of different people that thresholds are fixed on, at least, in an evaluation that may be quoted."""
 
@@ -30,9 +34,9 @@ LEAST_PAIRS = 100_000
 class Item:
     """One picture of one person.
 
-    name: of the file in its source. person: who it shows. picture: (H, W, 3) uint8 R'G'B', before. faces: all that the
-    detector found, the person's first; none when it found none. points: (5, 2) float32 px, where the person's face is,
-    by the detector or, where it found none, by the dataset. hull: (K, 2) float32 px, what the mask covers wholly.
+    name: ``SOURCE/NAME`` of the file. person: who it shows. picture: (H, W, 3) uint8 R'G'B', before. faces: all that
+    the detector found, the person's first; none when it found none. points: (5, 2) float32 px, where the person's face
+    is, by the detector or, where it found none, by the dataset. hull: (K, 2) float32 px, what the mask covers wholly.
     """
 
     name: str
@@ -48,12 +52,13 @@ class Cast:
     """Who plays which part: no person plays two.
 
     judged: pictures of people who are attacked. known: pictures of other people, from which an attacker learns.
-    left_out: names of pictures that could not be used, and why.
+    left_out: names of pictures that could not be used, and why. sought: names of the pictures that were to be judged.
     """
 
     judged: list[Item]
     known: list[Item]
     left_out: dict[str, str] = field(default_factory=dict)
+    sought: frozenset[str] = frozenset()
 
     def gallery(self) -> tuple[list[int], list[int]]:
         """Return the rows of the judged pictures that are in the gallery, one of each person, and of the probes: all
@@ -72,10 +77,13 @@ def choose(
     """Return the (source, sample) pairs of a split that name a person, in an order that depends on names alone.
 
     people: at most so many, drawn by a hash, those with several pictures first. pictures: of each person, at most.
+    Raises InputError for a sample that its dataset names but does not hold.
     """
     of: dict[str, list[tuple[str, Sample]]] = defaultdict(list)
     for source, sample in samples:
-        if sample.identity and not sample.fault and split_of(sample.identity) == split:
+        if sample.identity and split_of(sample.identity) == split:
+            if sample.fault:
+                raise InputError(f"{source}/{sample.name}: {sample.fault}")
             of[sample.identity].append((source, sample))
 
     def drawn(text: str) -> bytes:
@@ -100,12 +108,20 @@ def load(
     """Return the pictures with their faces, and why others were left out. Raises InputError for one that cannot be
     read.
 
-    The person's face is the one nearest to the dataset's points, or to the middle where it gives none.
+    The person's face is the one nearest to the dataset's points, or to the middle where it gives none. A picture that
+    is there twice is taken once.
     """
     items: list[Item] = []
     left_out: dict[str, str] = {}
+    seen: set[bytes] = set()
     for number, (source, sample) in enumerate(samples):
-        picture = decode(sample.read(), f"{source}/{sample.name}")
+        name = f"{source}/{sample.name}"
+        picture = decode(sample.read(), name)
+        mark = hashlib.sha256(repr(picture.shape).encode() + picture.tobytes()).digest()
+        if mark in seen:
+            left_out[name] = TWICE
+            continue
+        seen.add(mark)
         frame = frame_of(picture)
         faces = searcher.frame(frame)
         height, width = picture.shape[:2]
@@ -115,7 +131,7 @@ def load(
         own = faces[0] if near else None
         points = own.points if own is not None and own.points is not None else sample.points
         if points is None:
-            left_out[f"{source}/{sample.name}"] = "no face was found, and the data give no points"
+            left_out[name] = UNFOUND
             continue
         if own is None:
             # The method never sees this face: it stays as it is, and counts as such.
@@ -123,15 +139,16 @@ def load(
             own = Face(box=tuple(float(value) for value in box), points=points)  # type: ignore[arg-type]
             faces = []
         hull = hulls(frame, [own], mask_scale)[0]
-        items.append(Item(sample.name, sample.identity, picture, faces, points, hull))
+        items.append(Item(name, sample.identity, picture, faces, points, hull))
         tell(number + 1)
     return items, left_out
 
 
 def protect(items: Sequence[Item], method: Method, secret: Secret, hulls: FaceHulls) -> list[Bytes]:
-    """Return what a method makes of each picture, as ``incog hide`` would: (H, W, 3) uint8 R'G'B'.
+    """Return what a method makes of each picture: (H, W, 3) uint8 R'G'B'.
 
-    Every picture has a key of its own. What a method is unfit for is filled.
+    Every picture has a key of its own. What a method is unfit for is filled, as by ``incog hide``; its second look,
+    which fills more, is left out, since the method is what is judged.
     """
     from incog.methods import DEFAULT, METHODS
 

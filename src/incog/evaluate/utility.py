@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from math import nan
 
 import numpy as np
@@ -10,12 +10,19 @@ import numpy as np
 from incog.evaluate import quality
 from incog.evaluate.intervals import Figure, mean_over_people, wilson
 from incog.evaluate.samples import Item
+from incog.evaluate.temporal import altered_share, coding_tolerance
 from incog.perceive.attributes import CLASSES, Attributes, OnnxAttributes
 from incog.perceive.detector import Detector, scales_for
 from incog.types import Bytes, Face, Floats
 
 OVERLAP = 0.5
 """Intersection over union from which a detection is the same face."""
+
+OPEN = 0.5
+"""Share of a face's pixels that must have changed, at least, for it not to count as left open."""
+
+SMALLEST = 11
+"""Side in pixels from which pictures have a SSIM."""
 
 SIDE = 128
 """Shifts are told in pixels of a picture of this width (Gu et al. 2020)."""
@@ -36,30 +43,43 @@ def detected(detector: Detector, picture: Bytes, *, threshold: float = 0.5) -> l
     return detector(picture, scales=scales_for(width, height, finest=2.0), threshold=threshold)
 
 
+def found_before(items: Sequence[Item], detector: Detector) -> list[Face | None]:
+    """Return the person's face in each original as a detector sees it, None where it does not."""
+    found: list[Face | None] = []
+    for item in items:
+        middle = item.points.mean(0)
+        near = [
+            face
+            for face in detected(detector, item.picture)
+            if np.hypot(*(np.array(face.centre) - middle)) < face.size / 2
+        ]
+        found.append(near[0] if near else None)
+    return found
+
+
 def detection(
-    items: Sequence[Item], after: Sequence[Bytes], detector: Detector, *, seed: int = 0
+    items: Sequence[Item],
+    before: Sequence[Face | None],
+    after: Sequence[Bytes],
+    detector: Detector,
+    *,
+    seed: int = 0,
 ) -> dict[str, Figure]:
     """Return how a detector fares on what a method left, among pictures in which it found the face before.
 
-    detection_rate: share with a detection at the same place. box_shift, points_shift: mean absolute differences of the
-    coordinates, in pixels of a picture 128 wide, where it is still found. nme: mean distance of the five points as a
-    share of the distance of the eyes. The last two only for detectors that give points.
+    before: see ``found_before``. detection_rate: share with a detection at the same place. box_shift, points_shift:
+    mean absolute differences of the coordinates, in pixels of a picture 128 wide, where it is still found. nme: mean
+    distance of the five points as a share of the distance of the eyes. The last two only for detectors with points.
     """
     found: list[float] = []
     people: list[str] = []
     shifts: dict[str, list[float]] = {"box_shift": [], "points_shift": [], "nme": []}
     whose: dict[str, list[str]] = {name: [] for name in shifts}
-    for item, view in zip(items, after, strict=True):
-        middle = item.points.mean(0)
-        before = [
-            face
-            for face in detected(detector, item.picture)
-            if np.hypot(*(np.array(face.centre) - middle)) < face.size / 2
-        ]
-        if not before:
+    for item, source, view in zip(items, before, after, strict=True):
+        if source is None:
             continue
-        source = before[0]
-        best = max(detected(detector, view), key=lambda face: overlap(source, face), default=None)
+        faces = detected(detector, view)
+        best = max(faces, key=lambda face: overlap(source, face)) if faces else None
         hit = best is not None and overlap(source, best) >= OVERLAP
         found.append(float(hit))
         people.append(item.person)
@@ -75,7 +95,7 @@ def detection(
         for name, value in values.items():
             shifts[name].append(value)
             whose[name].append(item.person)
-    rates = {"detection_rate": mean_over_people(np.array(found), people, seed=seed)}
+    rates = {"detection_rate": mean_over_people(np.array(found), people, hits=True, seed=seed)}
     return rates | {
         name: mean_over_people(np.array(values), whose[name], seed=seed)
         for name, values in shifts.items()
@@ -83,46 +103,35 @@ def detection(
     }
 
 
+def looks(items: Sequence[Item], views: Sequence[Bytes], network: OnnxAttributes) -> list[Attributes]:
+    """Return what the persons' faces look like to a network, at the places where they were."""
+    return [
+        network.look(view, [Face(box=(0, 0, 1, 1), points=item.points)])[0]
+        for item, view in zip(items, views, strict=True)
+    ]
+
+
 def attributes(
-    items: Sequence[Item],
-    after: Sequence[Bytes],
-    network: OnnxAttributes,
-    *,
-    labels: Mapping[str, Sequence[str]] | None = None,
-    seed: int = 0,
+    items: Sequence[Item], before: Sequence[Attributes], after: Sequence[Attributes], *, seed: int = 0
 ) -> dict[str, Figure]:
-    """Return how far faces look as before to a network that judges, at the places where they were.
+    """Return how far faces look as before to a network that judges, see ``looks``.
 
     For each class: how often the likeliest is the same as before. age_difference: mean absolute change in years.
-    labels: true classes of each item by name, '' where unknown; then also accuracy on them, before and after.
     """
-    faces = [Face(box=(0, 0, 1, 1), points=item.points) for item in items]
-    old, new = (
-        [network.look(view, [face])[0] for view, face in zip(views, faces, strict=True)]
-        for views in ([item.picture for item in items], after)
-    )
     people = [item.person for item in items]
-    ages = np.array([abs(a.age - b.age) for a, b in zip(old, new, strict=True)])
+    ages = np.array([abs(a.age - b.age) for a, b in zip(before, after, strict=True)])
     figures = {"age_difference": mean_over_people(ages, people, seed=seed)}
     for name in CLASSES:
-        same = np.array([_named(a, name) == _named(b, name) for a, b in zip(old, new, strict=True)], float)
-        figures[f"{name}_kept"] = mean_over_people(same, people, seed=seed)
-    for name, truth in (labels or {}).items():
-        known = [row for row, label in enumerate(truth) if label in CLASSES[name]]
-        for when, judged in (("before", old), ("after", new)):
-            right = np.array([_named(judged[row], name) == truth[row] for row in known], float)
-            figures[f"{name}_accuracy_{when}"] = mean_over_people(
-                right, [people[row] for row in known], seed=seed
-            )
+        same = np.array(
+            [a.likeliest(name)[0] == b.likeliest(name)[0] for a, b in zip(before, after, strict=True)], float
+        )
+        figures[f"{name}_kept"] = mean_over_people(same, people, hits=True, seed=seed)
     return figures
 
 
-def _named(face: Attributes, name: str) -> str:
-    return face.likeliest(name)[0]
-
-
 def differences(items: Sequence[Item], after: Sequence[Bytes], *, seed: int = 0) -> dict[str, Figure]:
-    """Return how far whole pictures differ: ssim, dssim, psnr in dB (of those that differ), l1, l2; means of all."""
+    """Return how far whole pictures differ: ssim, dssim, psnr in dB (of those that differ), l1, l2; means of all that
+    are 11 px and more."""
     measures: dict[str, Callable[[Bytes, Bytes], float]] = {
         "ssim": quality.ssim,
         "dssim": quality.dssim,
@@ -133,7 +142,12 @@ def differences(items: Sequence[Item], after: Sequence[Bytes], *, seed: int = 0)
     people = [item.person for item in items]
     figures = {}
     for name, measure in measures.items():
-        values = np.array([measure(item.picture, view) for item, view in zip(items, after, strict=True)])
+        values = np.array(
+            [
+                measure(item.picture, view) if min(view.shape[:2]) >= SMALLEST else nan
+                for item, view in zip(items, after, strict=True)
+            ]
+        )
         finite = np.isfinite(values)
         figures[name] = mean_over_people(
             values[finite], [person for person, kept in zip(people, finite, strict=True) if kept], seed=seed
@@ -157,7 +171,10 @@ def sets(before: Floats, after: Floats, *, seed: int = 0) -> dict[str, Figure]:
     return {name: Figure(value, nan, nan, count) for name, value in figures.items()}
 
 
-def exact_copies(items: Sequence[Item], after: Sequence[Bytes]) -> Figure:
-    """Return the share of pictures that came back as they were: nothing was hidden in them."""
-    same = sum(np.array_equal(item.picture, view) for item, view in zip(items, after, strict=True))
-    return wilson(same, len(items))
+def left_open(items: Sequence[Item], after: Sequence[Bytes]) -> Figure:
+    """Return the share of pictures in which the face came back as it was, but for coding: see ``altered_share``."""
+    count = 0
+    for item, view in zip(items, after, strict=True):
+        tolerance = coding_tolerance(item.picture, view, item.hull, faces=[item.hull])
+        count += altered_share(item.picture, view, item.hull, tolerance=tolerance) < OPEN
+    return wilson(count, len(items))
