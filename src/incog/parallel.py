@@ -17,7 +17,7 @@ from types import FrameType
 from typing import NoReturn
 
 from incog import people
-from incog.errors import IncogError, ModelError, OutputError, UsageError
+from incog.errors import IncogError, OutputError, UsageError
 from incog.keys import FILE_ID_BYTES, Secret, derive
 from incog.media.base import Source
 from incog.media.walk import printable
@@ -192,11 +192,8 @@ def _perception(detector: str, threshold: float, device: str, threads: int) -> P
 
 @lru_cache(maxsize=1)
 def enrolled(selection: Selection, perception: Perception) -> people.Choice:
-    """Return the people of a selection. Raises UsageError or InputError for a photo that does not serve, ModelError
-    when this version cannot compare faces."""
+    """Return the people of a selection. Raises UsageError or InputError for a photo that does not serve."""
     recogniser = perception.recogniser
-    if recogniser is None:
-        raise ModelError("this version of incog brings no network that compares faces")
     found = [people.enrol(path, perception.searcher, recogniser) for path in selection.photos]
     return people.choice_of(selection.mode, found, selection.risk, recogniser.calibration)
 

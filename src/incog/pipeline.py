@@ -12,7 +12,7 @@ from itertools import chain, repeat
 from pathlib import Path
 
 from incog import compose, geometry, people, track
-from incog.errors import ExposedError, InputError, ModelError, PlanError
+from incog.errors import ExposedError, InputError, PlanError
 from incog.keys import FILE_ID_BYTES, Secret, track_key
 from incog.media import open_source
 from incog.media.base import OutputOptions, Source
@@ -138,8 +138,6 @@ def _decided(
     perception: Perception,
     progress: Progress,
 ) -> people.Decision:
-    if perception.recogniser is None:
-        raise ModelError("this version of incog brings no network that compares faces")
     sights = people.look(
         _watched(source, "recognising", progress), tracks, choice, perception.recogniser, rate=source.rate
     )
@@ -169,9 +167,7 @@ def render(
     if digest(source.path, plan.scope) != plan.source.digest:
         raise PlanError("this plan was made from another file, or the file has changed since")
     covered, recognised, exposed = 0, set[int](), set[int]()
-    comparison = (
-        Comparison(perception.recogniser) if options.compare and perception.recogniser is not None else None
-    )
+    comparison = Comparison(perception.recogniser) if options.compare else None
     with pending(target, overwrite=options.overwrite, parents=True, inputs=[source.path]) as file:
         for round_number in range(1, ROUNDS + 1):
             if comparison is not None:

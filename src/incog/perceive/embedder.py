@@ -12,7 +12,6 @@ import cv2
 import numpy as np
 
 from incog import models
-from incog.errors import ModelError
 from incog.types import Bytes, Face, Floats
 
 SIZE = 112
@@ -74,16 +73,9 @@ class OnnxEmbedder:
         return unit(np.asarray(self._session.run(None, {self._input: values})[0], np.float32))
 
 
-def available() -> bool:
-    """Whether this version brings the network."""
-    return NAME in models.RECORDS
-
-
 def make_embedder(*, device: str = "cpu", threads: int = 0) -> Embedder:
     """Return the embedder that the package brings. Raises ModelError when it is missing or not the recorded file."""
-    if not available():
-        raise ModelError("this version of incog brings no network that compares faces")
-    return OnnxEmbedder(models.load(models.RECORDS[NAME]), device=device, threads=threads)
+    return OnnxEmbedder(models.own(NAME), device=device, threads=threads)
 
 
 def unit(vectors: Floats) -> Floats:

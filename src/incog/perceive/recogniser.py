@@ -107,10 +107,8 @@ class Recogniser:
         return found if apart < 0.4 * face.size else None
 
 
-def make_recogniser(look: Look, *, device: str = "cpu", threads: int = 0) -> Recogniser | None:
-    """Return the recogniser that the package brings, None in a version that brings none. Raises ModelError."""
-    if not embedder.available():
-        return None
+def make_recogniser(look: Look, *, device: str = "cpu", threads: int = 0) -> Recogniser:
+    """Return the recogniser that the package brings. Raises ModelError when it is missing or not the recorded file."""
     network = embedder.make_embedder(device=device, threads=threads)
     return Recogniser(network, calibration.load(models.RECORDS[embedder.NAME].sha256), look)
 
