@@ -49,6 +49,10 @@ def test_a_trunk_halves_with_each_stage(side: int) -> None:
     assert Stem(4)(torch.zeros(2, 3, side, side)).shape == (2, 4, side // 4, side // 4)
 
 
+def test_odd_sides_are_rounded_up_both_ways() -> None:
+    assert Block(4, 8, 2).eval()(torch.zeros(1, 4, 5, 7)).shape == (1, 8, 3, 4)
+
+
 def test_a_block_that_learnt_nothing_passes_on() -> None:
     block = Block(4, 4).eval()
     nn.init.zeros_(block.second_norm.weight)

@@ -36,7 +36,10 @@ class Block(nn.Module):
         y = functional.relu(self.first_norm(self.first(x)))
         y = self.second_norm(self.second(y))
         if self.shortcut is not None:
-            x = self.shortcut(functional.avg_pool2d(x, self.stride) if self.stride > 1 else x)
+            if self.stride > 1:
+                # Odd sides are rounded up, as by the convolution of the other way.
+                x = functional.avg_pool2d(x, self.stride, ceil_mode=True, count_include_pad=False)
+            x = self.shortcut(x)
         return functional.relu(x + y)
 
 
