@@ -81,9 +81,9 @@ def operations(module: nn.Module, example: Tensor) -> int:
     def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         nonlocal total
         if isinstance(layer, nn.Conv2d):
-            total += output[0].numel() * layer.weight[0].numel()
+            total += output.numel() * layer.weight[0].numel()
         elif isinstance(layer, nn.Linear):
-            total += output[0].numel() * layer.in_features
+            total += output.numel() * layer.in_features
 
     hooks = [layer.register_forward_hook(count) for layer in module.modules()]
     try:
@@ -91,4 +91,5 @@ def operations(module: nn.Module, example: Tensor) -> int:
     finally:
         for hook in hooks:
             hook.remove()
-    return total
+    # What is shown its input more than once, as with its mirror image, computes more often too.
+    return total // len(example)

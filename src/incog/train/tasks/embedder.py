@@ -118,10 +118,8 @@ class Shipped(nn.Module):
     def __init__(self, network: nn.Module, dimensions: int) -> None:
         super().__init__()
         self.network = network
-        self.mean: Tensor
-        self.damping: Tensor
-        self.register_buffer("mean", torch.zeros(dimensions))
-        self.register_buffer("damping", torch.eye(dimensions))
+        self.mean = nn.Parameter(torch.zeros(dimensions), requires_grad=False)
+        self.damping = nn.Parameter(torch.eye(dimensions), requires_grad=False)
 
     def forward(self, x: Tensor) -> Tensor:
         return unit((self.seen((x + 1) * 0.5) - self.mean) @ self.damping)
