@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from incog import cli, parallel, people, pipeline, rescan, track
-from incog.errors import InputError, ModelError, UsageError
+from incog.errors import InputError, UsageError
 from incog.keys import Secret
 from incog.media import open_source
 from incog.methods import make
@@ -533,20 +533,14 @@ def test_a_plan_tells_frames_and_figures_and_no_embedding(
     assert "hopper" not in text
     plan.save(tmp_path / "walk.plan.json")
     again = Plan.load(tmp_path / "walk.plan.json")
-    blind = Perception.__new__(Perception)
-    blind.__dict__.update({**knowing.__dict__, "recogniser": None})
-    pipeline.render(open_source(walk), again, tmp_path / "out.mp4", make("fill", {}), SECRET, blind)
+    knowing.recogniser = cast("Recogniser", None)
+    # The plan says all that is needed: who is who is not asked again.
+    told = Options(compare=False)
+    pipeline.render(
+        open_source(walk), again, tmp_path / "out.mp4", make("fill", {}), SECRET, knowing, options=told
+    )
     expected = [{"collins": True, "hopper": not shown.visible(index)} for index in range(16)]
     assert is_hidden(walk, tmp_path / "out.mp4") == expected
-
-
-def test_without_a_recogniser_nobody_can_be_kept(
-    scene: Path, collins_photo: Path, knowing: Perception, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    choice = Choice("keep", (enrolled(collins_photo, knowing),))
-    monkeypatch.setattr(knowing, "recogniser", None)
-    with pytest.raises(ModelError, match="no network that compares faces"):
-        pipeline.plan(open_source(scene), knowing, choice=choice)
 
 
 # Hidden faces against what they were

@@ -324,7 +324,7 @@ def leak_rate(
             if not np.isnan(share):
                 leaks.append(float(share < covered))
                 names.append(name)
-    return mean_over_people(np.array(leaks, np.float64), names, seed=seed)
+    return mean_over_people(np.array(leaks, np.float64), names, hits=True, seed=seed)
 
 
 def _unit(embeddings: Floats) -> Values:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from incog import __version__
 from incog.errors import ModelError
 
 
@@ -85,7 +86,7 @@ def _own(card: Card) -> Record:
         sha256=card.sha256,
         licence="Apache-2.0 for the file; its data are for research, see the card",
         source=card.recipe,
-        install="pip install --force-reinstall incog",
+        install=f"pip install incog=={__version__}",
         layout=card.layout,
     )
 
