@@ -27,7 +27,7 @@ Call = Callable[[np.ndarray[Any, Any]], list[np.ndarray[Any, Any]]]
 
 
 def faces(card: Card, batch: int) -> np.ndarray[Any, Any]:
-    """Return smooth random pictures of the network's input shape: (batch, C, H, W) float32 in 0..255."""
+    """Return smooth random pictures of the network's input shape and range: (batch, C, H, W) float32."""
     import cv2
 
     model = onnx.load_from_string(load(RECORDS[card.name]))
@@ -35,7 +35,8 @@ def faces(card: Card, batch: int) -> np.ndarray[Any, Any]:
     channels, height, width = dims[1], dims[2] or 384, dims[3] or 640
     coarse = np.random.default_rng(0).uniform(0, 255, (batch, height // 8 + 1, width // 8 + 1, channels))
     pictures = [cv2.resize(item.astype(np.float32), (width, height)).transpose(2, 0, 1) for item in coarse]
-    return np.ascontiguousarray(np.stack(pictures))
+    values = np.ascontiguousarray(np.stack(pictures))
+    return values / 127.5 - 1 if "(x / 255 - 0.5) / 0.5" in card.layout else values
 
 
 def runtime(data: bytes, threads: int) -> Call:
