@@ -6,6 +6,7 @@ import io
 import zipfile
 from pathlib import Path
 
+import cv2
 import numpy as np
 import onnx
 import pytest
@@ -139,9 +140,16 @@ def test_pulls_move_by_a_fiftieth_at_most() -> None:
 
 
 def test_heads_are_told_from_pictures_cut_at_the_forehead() -> None:
-    cut = picture(1, 0)
-    cut[:20] = cut[20]
-    assert mixes.whole(np.stack([picture(1, 0), cut]), np.array([0, 1, 0])).tolist() == [True, False, True]
+    random = np.random.default_rng(0)
+    head = cv2.resize(
+        random.integers(0, 256, (12, 12, 3)).astype(np.uint8), (128, 128), interpolation=cv2.INTER_CUBIC
+    )
+    cut = head.copy()
+    cut[:40] = cut[40]
+    turn = cv2.getRotationMatrix2D((63.5, 63.5), 6, 1)
+    turned = cv2.warpAffine(cut, turn, (128, 128), borderMode=cv2.BORDER_REPLICATE)
+    whole = mixes.whole(np.stack([head, cut, turned]), np.array([0, 1, 2, 0]))
+    assert whole.tolist() == [True, False, False, True]
 
 
 # What it tells
@@ -180,6 +188,15 @@ def test_mixes_are_the_same_from_memory_and_from_the_cache(teacher: Path, tmp_pa
     np.testing.assert_allclose(first.embeddings, mixes.embed(teacher, np.array(first.pixels)), atol=1e-6)
     spread = first.hints[0].astype(float).std((0, 2, 3))
     assert ((spread > 0.3) & (spread < 3)).all()
+
+
+def test_two_teachers_are_not_mixed(data: dict[str, Path], teacher: Path, tmp_path: Path) -> None:
+    model = onnx.load(teacher)
+    matrix = numpy_helper.to_array(model.graph.initializer[1])
+    model.graph.initializer[1].CopyFrom(numpy_helper.from_array(-matrix[::-1].copy(), "matrix"))
+    onnx.save(model, tmp_path / "other.onnx")
+    with pytest.raises(InputError, match=r"embeddings are not those of other\.onnx"):
+        Embedder(recipe(), {**data, "teacher": tmp_path / "other.onnx"}, CPU)
 
 
 def test_mixes_need_their_teacher() -> None:

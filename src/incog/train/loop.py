@@ -91,10 +91,12 @@ class Task(Protocol):
 
 @cache
 def knows_bfloat16(kind: str) -> bool:
-    """Return whether a device of this kind computes in bfloat16: GPUs do, and some processors; others take ten times
-    as long for it as in single precision."""
+    """Return whether a device of this kind computes in bfloat16: newer GPUs do, and some processors; others take ten
+    times as long for it as in single precision."""
+    if kind == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     flags = Path("/proc/cpuinfo")
-    return kind == "cuda" or (flags.exists() and "avx512_bf16" in flags.read_text("utf-8"))
+    return flags.exists() and "avx512_bf16" in flags.read_text("utf-8")
 
 
 def make_device(name: str) -> torch.device:
@@ -278,7 +280,7 @@ class Run:
             with np.load(path, allow_pickle=False) as file:
                 stored = {name: torch.from_numpy(file[name]) for name in file.files}
             network.load_state_dict(stored)
-        except (OSError, ValueError, RuntimeError, TypeError, zipfile.BadZipFile) as error:
+        except (OSError, EOFError, ValueError, RuntimeError, TypeError, zipfile.BadZipFile) as error:
             raise InputError(f"{path} holds no weights of this network: {error}") from error
         self.average.load_state_dict(network.state_dict())
 

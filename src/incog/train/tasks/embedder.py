@@ -19,13 +19,16 @@ from incog.errors import InputError
 from incog.evaluate import verification
 from incog.train import augment
 from incog.train.loop import Batch
-from incog.train.mixes import embed, mixed
+from incog.train.mixes import Mixes, embed, mixed
 from incog.train.nets import Trunk
 from incog.train.pixels import Pixels, middle, tiled
 from incog.train.recipe import Recipe
 from incog.types import Bytes, Floats
 
 SIDE = 112
+
+SAME = 0.9
+"""Mean cosine from which two sets of embeddings are one teacher's: crops are cut anew, so that it is not 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,6 +181,10 @@ class Embedder:
             hints=hints,
             cache=cache,
         )
+        if len(extra) and not self.options.relabel:
+            self._check(teacher, targets)
+        if not len(extra):
+            extra = Mixes(extra.pixels, targets[:0], [])
         self.pixels = Pixels(self.faces.pixels, device, extra.pixels)
         self.hints = extra.hints
         self.items = len(self.rows) + len(extra)
@@ -211,6 +218,18 @@ class Embedder:
                 "some faces have no teacher embedding", hint="give --data teacher=FILE.onnx and set relabel"
             )
         return targets
+
+    def _check(self, teacher: Path | None, targets: Floats) -> None:
+        """Raise InputError when the data's embeddings are not those of the teacher that labels the mixes."""
+        rows = np.linspace(0, len(targets) - 1, min(len(targets), 32)).astype(np.int64)
+        assert teacher is not None
+        said = embed(teacher, self.faces.pixels[rows])
+        alike = said.shape == targets[rows].shape and float((said * targets[rows]).sum(1).mean()) > SAME
+        if not alike:
+            raise InputError(
+                f"the data's embeddings are not those of {teacher.name}",
+                hint="set relabel, or give their teacher",
+            )
 
     def _named(self) -> list[str]:
         pairs = zip(self.faces.sources, self.faces.identities, strict=True)
