@@ -85,7 +85,7 @@ def chart(x: Axis, y: Axis, series: Sequence[Series], title: str) -> str:
             places = places[len(places) // 2 :][:1]
         for a, b in places:
             parts.append(
-                f'<text class="mark" x="{a:.1f}" y="{b + 4:.1f}" text-anchor="middle" fill="{colour}">{mark}'
+                f'<text class="mark" x="{a:.1f}" y="{b + 4:.1f}" text-anchor="middle" style="fill:{colour}">{mark}'
                 f"<title>{escape(one.name)}</title></text>"
             )
         legend.append(f'<li><span style="color:{colour}">{mark}</span> {escape(one.name)}</li>')

@@ -31,7 +31,7 @@ border-radius:4px;font-size:17px}.scroll{overflow-x:auto}table{border-collapse:c
 font-size:13.5px;margin:6px 0}th,td{padding:4px 10px;text-align:right;border-bottom:1px solid var(--line);
 white-space:nowrap}th:first-child,td:first-child,.left{text-align:left}thead th{color:var(--soft);font-weight:600;
 vertical-align:bottom}tr.worst td{font-weight:700}td small{color:var(--soft);font-weight:400}
-.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(330px,1fr));gap:18px}figure{margin:0;
+.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(330px,1fr));gap:18px}.charts figure{max-width:560px}figure{margin:0;
 background:var(--panel);border-radius:6px;padding:12px}svg{width:100%;height:auto;display:block}svg text{font:11px
 system-ui,sans-serif;fill:var(--soft)}svg .grid{stroke:var(--line);stroke-width:1}svg .mark{font-size:14px}
 .legend{display:flex;flex-wrap:wrap;gap:2px 14px;list-style:none;padding:0;margin:6px 0 0;font-size:12.5px}
