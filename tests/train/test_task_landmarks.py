@@ -178,8 +178,8 @@ def test_a_short_run_learns(data: dict[str, Path], tmp_path: Path) -> None:
     task = Landmarks(recipe(turn=10.0, zoom=0.1, shift=0.05), data, CPU)
     before = task.measure(task.modules["network"])
     run = Run(task.recipe, task, tmp_path, device=CPU, tell=lambda line: None)
-    for step in range(80):
-        run.elapsed = step / 14
+    for step in range(140):
+        run.elapsed = step / 25
         losses = run.step()
     assert set(losses) == {"points", "pose", "doubt", "steady"}
     after = task.measure(run.average)
