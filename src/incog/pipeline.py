@@ -211,15 +211,16 @@ def render(
             detectors=perception.rescanner.detectors,
         ),
         claims=[
-            *(_told(claim) for claim in (method.claims(frames=done.frames) if done.faces else ())),
-            *(_told(claim) for claim in (people.claims(plan.selection) if plan.selection else ())),
+            *(told(claim) for claim in (method.claims(frames=done.frames) if done.faces else ())),
+            *(told(claim) for claim in (people.claims(plan.selection) if plan.selection else ())),
         ],
         selection=people.summary(plan.selection) if plan.selection else [],
         decisions=done.decisions,
     )
 
 
-def _told(claim: Claim) -> ClaimReport:
+def told(claim: Claim) -> ClaimReport:
+    """Return a method's claim as reports hold it."""
     return ClaimReport(
         statement=claim.statement,
         holds=claim.holds,

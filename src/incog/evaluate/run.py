@@ -35,8 +35,7 @@ from incog.keys import Secret
 from incog.methods import make
 from incog.perceive.attributes import JUDGE, Attributes, make_attributes
 from incog.perceive.detector import CenterFace, Detector, Hog
-from incog.pipeline import Perception
-from incog.report import ClaimReport
+from incog.pipeline import Perception, told
 from incog.types import Bytes, Face
 
 DETECTORS: Mapping[str, Callable[[], Detector]] = MappingProxyType(
@@ -227,16 +226,7 @@ def _measured(
     record = MethodRecord(
         method=treatment.name,
         parameters=treatment.parameters,
-        claims=[
-            ClaimReport(
-                statement=claim.statement,
-                holds=claim.holds,
-                scope=claim.scope,
-                conditions=list(claim.conditions),
-                value=claim.value,
-            )
-            for claim in treatment.claims
-        ],
+        claims=[told(claim) for claim in treatment.claims],
         headlines=headlines,
         attacks=[AttackRecord.of(item) for item in found],
         utility={

@@ -40,7 +40,7 @@ class Pixels:
         if len(self._arrays) == 1:
             return np.asarray(self._arrays[0][rows], np.uint8)
         picked = np.empty((len(rows), *self._arrays[0].shape[1:]), np.uint8)
-        for array, start in zip(self._arrays, self._starts, strict=False):
+        for array, start in zip(self._arrays, self._starts[:-1], strict=True):
             mine = (rows >= start) & (rows < start + len(array))
             picked[mine] = array[rows[mine] - start]
         return picked
