@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pytest
 from skimage.transform import SimilarityTransform
 
+from incog.alignment import similarity
 from incog.data import faces as f
 from incog.data.faces import Sample
 from incog.errors import InputError, UsageError
@@ -35,7 +36,7 @@ def _coded(picture: Picture) -> bytes:
 @pytest.mark.parametrize("seed", range(8))
 def test_similarity_agrees_with_least_squares(seed: int) -> None:
     source, target = _points(seed), _points(seed + 100)
-    found = f.similarity(source, target)
+    found = similarity(source, target)
     # x' = a x - b y + c, y' = b x + a y + d: linear in a, b, c, d.
     x, y = source.astype(float).T
     one, zero = np.ones(5), np.zeros(5)
@@ -48,12 +49,12 @@ def test_similarity_agrees_with_least_squares(seed: int) -> None:
 def test_similarity_agrees_with_scikit_image(seed: int) -> None:
     source, target = _points(seed), _points(seed + 100)
     theirs = SimilarityTransform.from_estimate(source, target).params[:2]
-    assert f.similarity(source, target) == pytest.approx(theirs, abs=2e-3)
+    assert similarity(source, target) == pytest.approx(theirs, abs=2e-3)
 
 
 def test_similarity_never_mirrors() -> None:
     source = _points(1)
-    matrix = f.similarity(source, source * np.array([-1, 1], np.float32))
+    matrix = similarity(source, source * np.array([-1, 1], np.float32))
     assert np.linalg.det(matrix[:, :2]) > 0
 
 
@@ -65,7 +66,7 @@ def test_the_middle_of_the_arcface_template_is_the_recognisers_crop() -> None:
 
 @pytest.mark.parametrize(("name", "scale"), [("arcface", 1.0), ("outline", 0.8), ("wide", 0.64)])
 def test_templates_differ_in_scale_and_place_alone(name: str, scale: float) -> None:
-    matrix = f.similarity(f.ARCFACE, f.template(name, 128))
+    matrix = similarity(f.ARCFACE, f.template(name, 128))
     assert np.hypot(matrix[0, 0], matrix[1, 0]) == pytest.approx(scale, abs=1e-4)
     assert matrix[1, 0] == pytest.approx(0, abs=1e-5)
     assert (f.template(name, 128) > 0).all()

@@ -18,10 +18,11 @@ from skimage.transform import SimilarityTransform
 from sklearn.decomposition import PCA
 
 from incog import models
+from incog.alignment import crop
 from incog.errors import InputError, ModelError, UsageError
 from incog.evaluate import recognisers
 from incog.evaluate.classical import Eigenfaces, LocalBinaryPatterns, grey
-from incog.evaluate.crops import crop, template_at
+from incog.evaluate.crops import template_at
 from incog.evaluate.onnx_file import Onnx
 from incog.evaluate.recognisers import DLIB, DLIB_TEMPLATE, Dlib, Own, make_recognisers
 from incog.perceive.embedder import SIZE, TEMPLATE, OnnxEmbedder, align, unit

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from skimage.transform import SimilarityTransform
 
 from incog import models
+from incog.alignment import similarity
 from incog.errors import ModelError
 from incog.perceive.embedder import (
     SIZE,
@@ -23,7 +24,6 @@ from incog.perceive.embedder import (
     align,
     make_embedder,
     misfit,
-    similarity_transform,
     unit,
 )
 from incog.types import Face
@@ -45,7 +45,7 @@ def test_a_turned_scaled_and_shifted_template_is_found_back(
 ) -> None:
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     points = TEMPLATE @ turn.T * scale + [x, y]
-    matrix = similarity_transform(points.astype(np.float32))
+    matrix = similarity(points.astype(np.float32), TEMPLATE)
     np.testing.assert_allclose(points @ matrix[:, :2].T + matrix[:, 2], TEMPLATE, atol=0.05)
     assert misfit(face_at(points)) < 0.05
 
@@ -54,12 +54,12 @@ def test_a_turned_scaled_and_shifted_template_is_found_back(
 def test_the_least_squares_solution_is_that_of_another_implementation(seed: int) -> None:
     points = TEMPLATE + np.random.default_rng(seed).normal(0, 8, (5, 2))
     expected = SimilarityTransform.from_estimate(points, TEMPLATE.astype(float)).params[:2]
-    np.testing.assert_allclose(similarity_transform(points.astype(np.float32)), expected, atol=1e-3)
+    np.testing.assert_allclose(similarity(points.astype(np.float32), TEMPLATE), expected, atol=1e-3)
 
 
 def test_a_mirrored_face_is_not_mirrored_back() -> None:
     mirrored = TEMPLATE * [-1, 1]
-    matrix = similarity_transform(mirrored.astype(np.float32))
+    matrix = similarity(mirrored.astype(np.float32), TEMPLATE)
     assert np.linalg.det(matrix[:, :2]) > 0
     assert misfit(face_at(mirrored)) > 10
 
@@ -81,7 +81,7 @@ def test_the_points_land_on_the_template(astronaut: Picture, collins: Face) -> N
     crop = align(marked, collins)
     assert crop.shape == (SIZE, SIZE, 3)
     assert crop.dtype == np.uint8
-    fit = similarity_transform(collins.points)
+    fit = similarity(collins.points, TEMPLATE)
     for x, y in collins.points @ fit[:, :2].T + fit[:, 2]:
         assert (
             crop[round(float(y)) - 2 : round(float(y)) + 3, round(float(x)) - 2 : round(float(x)) + 3].max()

@@ -14,6 +14,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
+from incog.alignment import similarity
 from incog.data.seeds import Integers
 from incog.errors import InputError, must_be
 from incog.types import Array, Bytes, Floats
@@ -116,16 +117,6 @@ def split_of(key: str) -> Split:
     """Return the split of a person or picture: 75 % train, 5 % dev, 20 % test, for ever the same."""
     share = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") / 2**64
     return "train" if share < 0.75 else "dev" if share < 0.8 else "test"
-
-
-def similarity(source: Floats, target: Floats) -> Floats:
-    """Return the (2, 3) float32 similarity that brings points (P, 2) nearest to others (Umeyama 1991)."""
-    a, b = source - source.mean(0), target - target.mean(0)
-    # In complex numbers the best turn and zoom is one quotient; it cannot mirror.
-    p, q = a[:, 0] + 1j * a[:, 1], b[:, 0] + 1j * b[:, 1]
-    factor = (np.conj(p) @ q) / max(float(np.real(np.conj(p) @ p)), 1e-12)
-    linear = np.array([[factor.real, -factor.imag], [factor.imag, factor.real]])
-    return np.column_stack([linear, target.mean(0) - linear @ source.mean(0)]).astype(np.float32)
 
 
 def decode(data: bytes, name: str) -> Bytes:

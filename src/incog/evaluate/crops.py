@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from math import ceil
 from typing import Literal
 
-import cv2
 import numpy as np
 
+from incog.alignment import crop
 from incog.errors import ModelError
-from incog.perceive.embedder import SIZE, TEMPLATE, similarity_transform, unit
+from incog.perceive.embedder import SIZE, TEMPLATE, unit
 from incog.types import Bytes, Floats
 
 Kind = Literal["black box", "white box", "classical"]
-
-_MOST = 8
-"""Largest factor by which a crop is taken too large before it is averaged down."""
 
 _BATCH = 32
 
@@ -25,25 +21,6 @@ _BATCH = 32
 def template_at(size: int) -> Floats:
     """Return where the five points lie in ArcFace's crop when that is ``size`` px wide and high, (5, 2) float32."""
     return np.asarray((TEMPLATE + 0.5) * size / SIZE - 0.5, np.float32)
-
-
-def crop(picture: Bytes, points: Floats, template: Floats, size: int) -> Bytes:
-    """Return the (size, size, 3) uint8 crop in which the points lie nearest to a template, black beyond the picture.
-
-    picture: (H, W, 3) uint8. points, template: (5, 2) float32 px of the picture and of the crop. Raises ValueError when
-    all points are one.
-    """
-    matrix = similarity_transform(points, template)
-    scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
-    # As in embedder.align: a face that shrinks is taken large and averaged down, so that no pixel is skipped.
-    factor = min(max(ceil(0.75 / scale), 1), _MOST)
-    if factor > 1:
-        half = (factor - 1) / 2
-        matrix = matrix * np.float32(factor) + np.array([[0, 0, half], [0, 0, half]], np.float32)
-    taken = cv2.warpAffine(picture, matrix, (size * factor, size * factor), flags=cv2.INTER_LINEAR)
-    if factor > 1:
-        taken = cv2.resize(taken, (size, size), interpolation=cv2.INTER_AREA)
-    return np.asarray(taken, np.uint8)
 
 
 def check(pictures: Sequence[Bytes], points: Sequence[Floats]) -> None:

@@ -5,13 +5,11 @@ Embeddings are biometric data. They live in memory only: nothing here, or above,
 
 from __future__ import annotations
 
-from math import ceil
 from typing import Any, Protocol
 
-import cv2
 import numpy as np
 
-from incog import models
+from incog import alignment, models
 from incog.types import Bytes, Face, Floats
 
 SIZE = 112
@@ -25,9 +23,6 @@ TEMPLATE: Floats = np.array(
 
 NAME = "embedder"
 """The network's record."""
-
-_MOST = 8
-"""Largest factor by which a crop is taken too large before it is averaged down."""
 
 _BATCH = 32
 
@@ -84,23 +79,6 @@ def unit(vectors: Floats) -> Floats:
     return np.asarray(vectors / np.maximum(length, 1e-12), np.float32)
 
 
-def similarity_transform(points: Floats, template: Floats = TEMPLATE) -> Floats:
-    """Return the (2, 3) matrix that carries points (N, 2) onto a template (N, 2) by rotation, scale and shift.
-
-    The least-squares solution without reflection (Umeyama 1991, in the plane). Raises ValueError when all points are
-    one.
-    """
-    middle, goal = points.mean(axis=0), template.mean(axis=0)
-    one, other = points - middle, template - goal
-    spread = float((one**2).sum())
-    if not spread > 1e-9:
-        raise ValueError("the points of a face must not all be the same")
-    along = float((one * other).sum()) / spread
-    across = float((one[:, 0] * other[:, 1] - one[:, 1] * other[:, 0]).sum()) / spread
-    linear = np.array([[along, -across], [across, along]])
-    return np.column_stack([linear, goal - linear @ middle]).astype(np.float32)
-
-
 def misfit(face: Face) -> float:
     """Return how far, root mean square in crop pixels, the face's points lie from the template once aligned.
 
@@ -110,7 +88,7 @@ def misfit(face: Face) -> float:
     if face.points is None:
         return float("inf")
     try:
-        matrix = similarity_transform(face.points)
+        matrix = alignment.similarity(face.points, TEMPLATE)
     except ValueError:
         return float("inf")
     placed = face.points @ matrix[:, :2].T + matrix[:, 2]
@@ -124,15 +102,4 @@ def align(rgb: Bytes, face: Face) -> Bytes:
     """
     if face.points is None:
         raise ValueError("a face must have its five points to be aligned, got none")
-    matrix = similarity_transform(face.points)
-    scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
-    # Shrinking in one step would skip pixels: take the crop as large as the face is and average it down.
-    factor = min(max(ceil(0.75 / scale), 1), _MOST)
-    if factor > 1:
-        half = (factor - 1) / 2
-        matrix = matrix * np.float32(factor) + np.array([[0, 0, half], [0, 0, half]], np.float32)
-    side = SIZE * factor
-    crop = cv2.warpAffine(rgb, matrix, (side, side), flags=cv2.INTER_LINEAR)
-    if factor > 1:
-        crop = cv2.resize(crop, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
-    return np.asarray(crop, np.uint8)
+    return alignment.crop(rgb, face.points, TEMPLATE, SIZE)

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import atan2, ceil, degrees
+from math import atan2, degrees
 from typing import Any, Protocol
 
 import cv2
 import numpy as np
 
-from incog import models, points
+from incog import alignment, models, points
+from incog.alignment import similarity
 from incog.perceive.embedder import TEMPLATE as ARCFACE
-from incog.perceive.embedder import similarity_transform
 from incog.types import Bytes, Face, Floats
 
 SIDE = 112
@@ -44,7 +44,6 @@ _WORST_FIT = 0.35
 """Largest root mean square distance of a detector's five points from a frontal face's, as a share of their spread, at
 which they are one face's points: 0.3 is a profile."""
 
-_MOST = 8
 _BATCH = 16
 
 
@@ -140,7 +139,7 @@ def five_points(face: Face) -> Floats:
     expected = float(np.sqrt(np.square(by_box - by_box.mean(0)).sum(1).mean()))
     if not 0.5 * expected < spread < 1.6 * expected:
         return by_box
-    matrix = similarity_transform(TEMPLATE, face.points)
+    matrix = similarity(TEMPLATE, face.points)
     misfit = face.points - (TEMPLATE @ matrix[:, :2].T + matrix[:, 2])
     if float(np.sqrt(np.square(misfit).sum(1).mean())) > _WORST_FIT * spread:
         return by_box
@@ -153,18 +152,9 @@ def crop(rgb: Bytes, five: Floats) -> tuple[Bytes, Floats]:
     rgb: (H, W, 3) uint8. five: (5, 2) px. Beyond the picture its border is repeated. Raises ValueError when all points
     are one.
     """
-    matrix = similarity_transform(five, TEMPLATE)
-    zoom = max(float(np.hypot(matrix[0, 0], matrix[1, 0])), 1e-6)
-    # Shrinking by more than two in one step would skip pixels: take a larger crop and average it down.
-    factor = min(max(ceil(0.5 / zoom), 1), _MOST)
-    half = (factor - 1) / 2
-    large = matrix * np.float32(factor) + np.array([[0, 0, half], [0, 0, half]], np.float32)
-    pixels = cv2.warpAffine(
-        rgb, large, (SIDE * factor, SIDE * factor), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
-    if factor > 1:
-        pixels = cv2.resize(pixels, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-    return np.asarray(pixels, np.uint8), matrix
+    matrix = similarity(five, TEMPLATE)
+    pixels = alignment.crop(rgb, five, TEMPLATE, SIDE, least=0.5, beyond=cv2.BORDER_REPLICATE)
+    return pixels, matrix
 
 
 def trusted(landmarks: Landmarks, face: Face) -> bool:

@@ -9,9 +9,10 @@ import cv2
 import numpy as np
 
 from incog import colour, geometry, models
+from incog.alignment import similarity
 from incog.perceive import calibration, embedder
 from incog.perceive.calibration import Calibration
-from incog.perceive.embedder import SIZE, Embedder, align, misfit, similarity_transform
+from incog.perceive.embedder import SIZE, TEMPLATE, Embedder, align, misfit
 from incog.types import Bytes, Face, Floats, Frame
 
 Look = Callable[[Frame, Face], Face | None]
@@ -118,7 +119,7 @@ def crop_of(frame: Frame, face: Face) -> Bytes | None:
     if face.points is None:
         return None
     try:
-        matrix = similarity_transform(face.points)
+        matrix = similarity(face.points, TEMPLATE)
     except ValueError:
         return None
     if not np.hypot(matrix[0, 0], matrix[1, 0]) > 1e-4:
@@ -139,7 +140,7 @@ def around_points(face: Face) -> Face:
     if face.points is None:
         raise ValueError("a face must have its five points, got none")
     corners = np.array([[18, 28], [94, 28], [18, 112], [94, 112]], np.float32)
-    placed = geometry.apply(geometry.inverse(similarity_transform(face.points)), corners)
+    placed = geometry.apply(geometry.inverse(similarity(face.points, TEMPLATE)), corners)
     (x0, y0), (x1, y1) = placed.min(axis=0), placed.max(axis=0)
     return Face((float(x0), float(y0), float(x1), float(y1)), 1.0, face.points)
 

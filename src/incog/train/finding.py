@@ -8,7 +8,8 @@ from threading import Lock
 import cv2
 import numpy as np
 
-from incog.data.faces import Sample, fitted, similarity, template
+from incog.alignment import similarity
+from incog.data.faces import Sample, fitted, template
 from incog.perceive.detector import Detector, make_detector
 from incog.perceive.recogniser import SHARP, sharpness
 from incog.types import Bytes, Face

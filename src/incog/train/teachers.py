@@ -21,7 +21,8 @@ import cv2
 import numpy as np
 
 from incog import points as dense
-from incog.data.faces import ARCFACE, Sample, decode, similarity
+from incog.alignment import similarity
+from incog.data.faces import ARCFACE, Sample, decode
 from incog.data.readers import read
 from incog.errors import ModelError
 from incog.types import Array, Bytes, Floats

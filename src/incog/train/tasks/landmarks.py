@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from incog import points as dense
-from incog.data.faces import gather, similarity, template
+from incog.alignment import similarity
+from incog.data.faces import gather, template
 from incog.data.seeds import Integers, uniform
 from incog.errors import InputError
 from incog.perceive.landmarks import REACH, SIDE
