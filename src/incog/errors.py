@@ -7,6 +7,7 @@
     ├── ModelError             a network's file is missing or is not the one that it claims to be
     ├── PlanError              a plan is malformed or does not belong to this source
     ├── TrainingError          a training went astray; its last good checkpoint is kept
+    ├── ClaimError             an evaluation refuted what a method claims; its report is written
     └── ExposedError           the finished picture still shows a face: nothing was published
 
 A message says what was wrong, what would be right and what was found; ``hint`` holds the next step,
@@ -46,6 +47,10 @@ class PlanError(IncogError):
 
 class TrainingError(IncogError):
     """A training cannot go on: a loss is not a number, or an export differs from the network."""
+
+
+class ClaimError(IncogError):
+    """A method does not keep what it claims."""
 
 
 class ExposedError(IncogError):

@@ -20,7 +20,7 @@ from sklearn.decomposition import PCA
 from incog import models
 from incog.alignment import crop
 from incog.errors import InputError, ModelError, UsageError
-from incog.evaluate import recognisers
+from incog.evaluate import dlib_network, recognisers
 from incog.evaluate.classical import Eigenfaces, LocalBinaryPatterns, grey
 from incog.evaluate.crops import template_at
 from incog.evaluate.onnx_file import Onnx
@@ -394,6 +394,26 @@ def network() -> Dlib:
     if importlib.util.find_spec(DLIB.package) is None:
         pytest.skip("needs the extra [eval]")
     return Dlib()
+
+
+@needs_dlib_network
+def test_dlibs_network_gives_dlibs_numbers(network: Dlib, astronaut: Picture, collins: Face) -> None:
+    import dlib
+
+    random = np.random.default_rng(0).integers(0, 256, (3, 150, 150, 3), dtype=np.uint8)
+    assert collins.points is not None
+    chips = np.concatenate([random, network.cut(astronaut, collins.points)[None]])
+    spec = importlib.util.find_spec(DLIB.package)
+    assert spec is not None
+    assert spec.origin is not None
+    theirs = dlib.face_recognition_model_v1(str(Path(spec.origin).parent / DLIB.file))
+    np.testing.assert_allclose(network.embed(chips), theirs.compute_face_descriptor(list(chips)), atol=1e-5)
+
+
+def test_another_file_is_not_taken_for_dlibs_network() -> None:
+    for data in (b"", b"no network", b"con_4" + bytes(100), b"\x05con_4\x01\x02\x02"):
+        with pytest.raises(ModelError, match="dlib's network cannot be read"):
+            dlib_network.to_onnx(data)
 
 
 def test_dlib_knows_a_face_again_and_another_one_apart(

@@ -143,3 +143,26 @@ def test_a_drawn_curve_lies_on_the_curve() -> None:
     for rate, share in zip(far[3:-1:6], tar[3:-1:6], strict=True):
         if len(impostor) * rate >= 10:
             assert v.tar_at(genuine, impostor, rate + 1e-9) == pytest.approx(share)
+
+
+def test_cross_validation_never_sees_the_fold_that_it_judges() -> None:
+    rows, names = _embeddings(40, 3)
+    names[7] = ""
+    people = sorted(set(names) - {""})
+    expected = []
+    for fold in range(10):
+        inside = [name != "" and people.index(name) % 10 == fold for name in names]
+        parts = {
+            side: v.scores(
+                rows[[one == side for one in inside]],
+                [name for name, one in zip(names, inside, strict=True) if one == side],
+            )
+            for side in (True, False)
+        }
+        genuine, impostor = parts[False]
+        levels = np.concatenate([genuine, impostor])
+        best = max(levels, key=lambda level: (genuine > level).mean() + (impostor <= level).mean())
+        expected.append(((parts[True][0] > best).mean() + (parts[True][1] <= best).mean()) / 2)
+    assert v.cross_validated_accuracy(rows, names) == pytest.approx(np.mean(expected), abs=0.01)
+    with pytest.raises(ValueError, match="there must be pairs"):
+        v.cross_validated_accuracy(*_embeddings(12, 2))

@@ -20,6 +20,7 @@ from incog import __version__, geometry, parallel, people
 from incog.cli import train
 from incog.cli.evaluate import evaluate
 from incog.cli.failing import failing
+from incog.cli.human import score
 from incog.cli.options import (
     Codec,
     DetectorName,
@@ -296,6 +297,7 @@ def render(
 
 
 app.command()(evaluate)
+app.command()(score)
 
 
 @app.command()

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from incog import __version__
+from incog.evaluate.claims import Audited
 from incog.evaluate.intervals import Figure
 from incog.evaluate.privacy import Attacked, Shown
 from incog.report import ClaimReport
@@ -82,9 +83,9 @@ class AttackRecord(_Model):
 
 class Headline(_Model):
     """The worst of all attacks by black boxes. attack, recogniser: which. rank1: its hit rate. auc: its AUC. untouched:
-    the recogniser's hit rate on originals. floor: of whole pictures, the same attack's after ``blackout``: what the
-    surroundings alone tell. groups: hit rate by group of people, as a network sees them. uneven: the groups told most
-    and least, where that is no chance."""
+    the recogniser's hit rate on originals. floor: the same attack's, or the nearest's, after ``blackout``: what
+    surroundings tell, or of the face alone the outline of the mask. groups: hit rate by group of people, as a network
+    sees them. uneven: the groups told most and least, where that is no chance."""
 
     shown: Shown
     attack: str
@@ -92,20 +93,49 @@ class Headline(_Model):
     rank1: Value
     auc: Value
     untouched: Value
-    floor: Value | None
+    floor: Value
     groups: dict[str, Value]
     uneven: tuple[str, str] | None
     chance: float
 
 
+class AuditRecord(_Model):
+    """How a claim was tried. kind: see ``incog.methods.base.Check``. bound: what was claimed; measured: what was found
+    in so many trials, 0 where it could not be tried. told: the same in words."""
+
+    statement: str
+    kind: str
+    bound: float
+    measured: float
+    trials: int
+    kept: bool
+    told: str
+
+    @classmethod
+    def of(cls, found: Audited) -> AuditRecord:
+        """Return the record of an audit."""
+        check = found.claim.check
+        assert check is not None
+        return cls(
+            statement=found.claim.statement,
+            kind=check.kind,
+            bound=check.bound,
+            measured=float(f"{found.measured:.5g}"),
+            trials=found.trials,
+            kept=found.kept,
+            told=found.told,
+        )
+
+
 class MethodRecord(_Model):
-    """All that was measured of one method or folder. utility: figures by measure and name. unprotected: share of
-    pictures in which no face was hidden. around: what files tell besides pixels. seconds: a picture. verdict: one
-    line."""
+    """All that was measured of one method or folder. audits: of the claims that can be tried. utility: figures by
+    measure and name. unprotected: share of pictures in which no face was hidden. around: what files tell besides
+    pixels. seconds: a picture. verdict: one line."""
 
     method: str
     parameters: dict[str, str | int | float | bool | list[int]]
     claims: list[ClaimReport]
+    audits: list[AuditRecord]
     headlines: list[Headline]
     attacks: list[AttackRecord]
     utility: dict[str, dict[str, Value]]
@@ -113,6 +143,12 @@ class MethodRecord(_Model):
     around: list[str]
     seconds: float
     verdict: str
+
+
+class FloorRecord(_Model):
+    """The attacks after ``blackout``: what is told by surroundings, or of the face alone by the outline of the mask."""
+
+    attacks: list[AttackRecord]
 
 
 class RecogniserRecord(_Model):
@@ -127,7 +163,8 @@ class RecogniserRecord(_Model):
 class Protocol(_Model):
     """What was done to whom. judged, known: pictures and people that were attacked, and that attackers learnt from.
     pairs: of different people, on which thresholds were fixed. left_out: pictures that could not be used, counted by
-    reason."""
+    reason. guess_seconds: what one guess of a passphrase cost on the machine of the run. memory: most that the run
+    held, in MiB; None where the system does not say."""
 
     data: dict[str, str]
     split: str
@@ -140,6 +177,8 @@ class Protocol(_Model):
     pairs: int
     seed: int
     quick: bool
+    guess_seconds: float
+    memory: int | None
     left_out: dict[str, int]
     words: list[str]
 
@@ -154,4 +193,5 @@ class Evaluation(_Model):
     protocol: Protocol
     recognisers: list[RecogniserRecord]
     untouched: list[AttackRecord]
+    floor: FloorRecord
     methods: list[MethodRecord]

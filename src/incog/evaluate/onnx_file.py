@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import MappingProxyType
@@ -40,9 +40,12 @@ class Settings:
     note: str = ""
 
     @classmethod
-    def load(cls, path: Path) -> Settings:
+    def load(cls, path: Path, *, size: int = SIZE, only: Container[str] | None = None) -> Settings:
         """Read settings from TOML, where ``template`` may be ``"arcface"`` or five [x, y], ``mean`` and ``scale`` one
-        number or three. Raises InputError when it cannot be read, UsageError for what it must not say.
+        number or three.
+
+        size: where the file says none. only: what it may say, all by default. Raises InputError when it cannot be read,
+        UsageError for what it must not say.
         """
         try:
             values = tomllib.loads(path.read_text("utf-8"))
@@ -50,7 +53,7 @@ class Settings:
             raise InputError(f"the settings {path.name} cannot be read: {error}") from error
         except tomllib.TOMLDecodeError as error:
             raise InputError(f"the settings {path.name} are not TOML: {error}") from error
-        known = [item.name for item in fields(cls)]
+        known = [item.name for item in fields(cls) if only is None or item.name in only]
         unknown = sorted(set(values) - set(known))
         if unknown:
             raise UsageError(
@@ -61,7 +64,34 @@ class Settings:
             fits, must = _RULES[key]
             if not fits(value):
                 raise must_be(f"{key} in {path.name}", must, value)
-        return cls(**{key: _plain(key, value) for key, value in values.items()})
+        return cls(**{"size": size, **{key: _plain(key, value) for key, value in values.items()}})
+
+    def values(self, pictures: Bytes) -> Floats:
+        """Return what goes into the network, (B, 3, S, S) float32, of pictures (B, S, S, 3) uint8 R'G'B'."""
+        ordered = pictures[..., ::-1] if self.channels == "bgr" else pictures
+        mean, scale = (np.array(three, np.float32) for three in (self.mean, self.scale))
+        return np.ascontiguousarray(((ordered.astype(np.float32) - mean) / scale).transpose(0, 3, 1, 2))
+
+
+def opened(what: str, path: Path, *, threads: int = 1) -> tuple[Any, str]:
+    """Return ONNX Runtime's session of a file and the file's SHA-256 in hexadecimal.
+
+    what: what errors call it. threads: 0 for one per core. Raises ModelError when it cannot be read or loaded.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{what} cannot be read: {error.strerror}") from error
+    try:
+        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise ModelError(f"{what} cannot be loaded: {error}") from error
+    return session, hashlib.sha256(data).hexdigest()
 
 
 class Onnx(Aligned):
@@ -81,12 +111,7 @@ class Onnx(Aligned):
         self.size = self._settings.size
         given = self._settings.template
         self.template = template_at(self.size) if given is None else np.array(given, np.float32)
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise ModelError(f"the recogniser {name} cannot be read: {error.strerror}") from error
-        self.sha256 = hashlib.sha256(data).hexdigest()
-        self._session = self._opened(data, threads)
+        self._session, self.sha256 = opened(f"the recogniser {name}", path, threads=threads)
         self._input, self._single = self._checked(beside)
         # A network that does not fit is found here, not after hours of other work.
         self.embed(np.zeros((2, self.size, self.size, 3), np.uint8))
@@ -94,17 +119,6 @@ class Onnx(Aligned):
     def embed(self, crops: Bytes) -> Floats:
         found = self._run(crops)
         return found + self._run(crops[:, :, ::-1]) if self._settings.flip else found
-
-    def _opened(self, data: bytes, threads: int) -> Any:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 3
-        try:
-            return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-        except Exception as error:
-            raise ModelError(f"the recogniser {self.name} cannot be loaded: {error}") from error
 
     def _checked(self, beside: Path) -> tuple[str, bool]:
         """Return the input's name and whether it takes one crop at a time. Raises ModelError for another input."""
@@ -124,9 +138,7 @@ class Onnx(Aligned):
         return str(inputs[0].name), batch == 1
 
     def _run(self, crops: Bytes) -> Floats:
-        ordered = crops[..., ::-1] if self._settings.channels == "bgr" else crops
-        mean, scale = (np.array(three, np.float32) for three in (self._settings.mean, self._settings.scale))
-        values = np.ascontiguousarray(((ordered.astype(np.float32) - mean) / scale).transpose(0, 3, 1, 2))
+        values = self._settings.values(crops)
         step = 1 if self._single else len(values)
         batches = [values[start : start + step] for start in range(0, len(values), step)]
         try:

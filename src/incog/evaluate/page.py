@@ -2,46 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from html import escape
 
-import cv2
-import numpy as np
-
 from incog.evaluate.charts import Axis, Series, chart
-from incog.evaluate.document import AttackRecord, Evaluation, MethodRecord, Value
+from incog.evaluate.document import AttackRecord, Evaluation, MethodRecord
 from incog.evaluate.groups import RANKED
+from incog.evaluate.html import STYLE, Example, percent, plain, sheet
 from incog.evaluate.privacy import ATTACKS
-from incog.types import Bytes
-
-_SIDE = 112
-"""Height of example pictures, px."""
-
-_STYLE = """
-:root{color-scheme:light dark;--ink:#1c1f24;--soft:#5b6470;--line:#d7dce2;--ground:#fff;--panel:#f5f7f9;--bad:#b42318;
---good:#1d7a4f}
-@media(prefers-color-scheme:dark){:root{--ink:#e7eaee;--soft:#a0a9b4;--line:#363d47;--ground:#15181c;--panel:#1e2329;
---bad:#ff8a7a;--good:#66d19e}}
-*{box-sizing:border-box}body{margin:0 auto;max-width:1060px;padding:28px 20px 60px;background:var(--ground);
-color:var(--ink);font:15px/1.5 system-ui,sans-serif}h1{font-size:28px;margin:0 0 4px}h2{font-size:21px;margin:44px 0 8px;
-padding-top:14px;border-top:1px solid var(--line)}h3{font-size:16px;margin:26px 0 6px}p,ul{margin:6px 0 10px}
-.soft{color:var(--soft)}.verdict{background:var(--panel);border-left:4px solid var(--soft);padding:10px 14px;
-border-radius:4px;font-size:17px}.scroll{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums;
-font-size:13.5px;margin:6px 0}th,td{padding:4px 10px;text-align:right;border-bottom:1px solid var(--line);
-white-space:nowrap}th:first-child,td:first-child,.left{text-align:left}thead th{color:var(--soft);font-weight:600;
-vertical-align:bottom}tr.worst td{font-weight:700}td small{color:var(--soft);font-weight:400}
-.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(330px,1fr));gap:18px}.charts figure{max-width:560px}figure{margin:0;
-background:var(--panel);border-radius:6px;padding:12px}svg{width:100%;height:auto;display:block}svg text{font:11px
-system-ui,sans-serif;fill:var(--soft)}svg .grid{stroke:var(--line);stroke-width:1}svg .mark{font-size:14px}
-.legend{display:flex;flex-wrap:wrap;gap:2px 14px;list-style:none;padding:0;margin:6px 0 0;font-size:12.5px}
-.sheet img{width:100%;height:auto;border-radius:6px}code{font-size:.93em}
-@media print{body{max-width:none;padding:0}h2{break-before:auto}figure,table{break-inside:avoid}}
-"""
-
-
-Example = tuple[Bytes | None, Bytes]
-"""A picture (H, W, 3) uint8 before, None to leave it out of the page, and after."""
 
 
 def page(evaluation: Evaluation, examples: Sequence[Sequence[Example]]) -> str:
@@ -50,20 +18,29 @@ def page(evaluation: Evaluation, examples: Sequence[Sequence[Example]]) -> str:
     parts = [
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
         "<title>Evaluation by incog</title>",
-        f"<style>{_STYLE}</style>",
+        f"<style>{STYLE}</style>",
         "<h1>Does it hide who they are?</h1>",
         f"<p class=soft>Made by {escape(evaluation.program)} on {evaluation.date}, from "
         f"{protocol.judged_pictures:,} pictures of {protocol.judged_people:,} people of "
         f"{escape(', '.join(protocol.data))}.{' A quick look: do not quote its figures.' if protocol.quick else ''}</p>",
         _summary(evaluation),
     ]
-    names = [_name(record, evaluation.methods) for record in evaluation.methods]
+    names = names_of(evaluation.methods)
     if len(evaluation.methods) > 1:
         parts.append(f'<div class="charts">{_tradeoff(evaluation, names)}</div>')
     for number, (record, name) in enumerate(zip(evaluation.methods, names, strict=True)):
         parts.append(_method(record, name, evaluation, examples[number] if number < len(examples) else []))
     parts += [_how(evaluation)]
     return "".join(parts)
+
+
+def names_of(records: Sequence[MethodRecord]) -> list[str]:
+    """Return what the methods are called, each otherwise: with their settings where names alone are the same."""
+    names = [_name(record, records) for record in records]
+    return [
+        name if names.count(name) == 1 else f"{name}, number {number}"
+        for number, name in enumerate(names, start=1)
+    ]
 
 
 def _name(record: MethodRecord, records: Sequence[MethodRecord]) -> str:
@@ -73,34 +50,17 @@ def _name(record: MethodRecord, records: Sequence[MethodRecord]) -> str:
     return f"{record.method} ({settings})"
 
 
-def _percent(value: Value) -> str:
-    """Return a share in per cent with its interval."""
-    if value.value is None:
-        return "–"
-    if value.low is None or value.high is None:
-        return f"{100 * value.value:.1f}"
-    return f"{100 * value.value:.1f} <small>{100 * value.low:.1f}–{100 * value.high:.1f}</small>"
-
-
-def _plain(value: Value) -> str:
-    if value.value is None:
-        return "–"
-    if value.low is None or value.high is None:
-        return f"{value.value:.3g}"
-    return f"{value.value:.3g} <small>{value.low:.3g}–{value.high:.3g}</small>"
-
-
 def _summary(evaluation: Evaluation) -> str:
     rows = []
     for record in evaluation.methods:
         face, picture = record.headlines
         pixels = record.utility["pixels"]
         rows.append(
-            f"<tr><td>{escape(_name(record, evaluation.methods))}</td><td>{_percent(face.rank1)}</td>"
-            f"<td class=left>{escape(face.attack)}, {escape(face.recogniser)}</td>"
-            f"<td>{_percent(picture.rank1)}</td><td>{_percent(picture.floor) if picture.floor else '–'}</td>"
-            f"<td>{_percent(record.utility['detection, centerface']['detection_rate'])}</td>"
-            f"<td>{_plain(pixels['dssim'])}</td></tr>"
+            f"<tr><td>{escape(_name(record, evaluation.methods))}</td><td>{percent(face.rank1)}</td>"
+            f"<td class=left>{escape(face.attack)}, {escape(face.recogniser)}</td><td>{percent(face.floor)}</td>"
+            f"<td>{percent(picture.rank1)}</td><td>{percent(picture.floor)}</td>"
+            f"<td>{percent(record.utility['detection, centerface']['detection_rate'])}</td>"
+            f"<td>{plain(pixels['dssim'])}</td></tr>"
         )
     chance = evaluation.methods[0].headlines[0].chance
     best = max(
@@ -113,9 +73,9 @@ def _summary(evaluation: Evaluation) -> str:
     )
     return (
         f"{verdicts}<div class=scroll><table><thead><tr><th>method<th>worst attack on the face:<br>rank-1 hits, %"
-        "<th class=left>by<th>worst on the<br>whole picture, %<th>surroundings<br>alone, %<th>faces still<br>detected, %"
+        "<th class=left>by<th>outline<br>alone, %<th>worst on the<br>whole picture, %<th>surroundings<br>alone, %<th>faces still<br>detected, %"
         f"<th>DSSIM</thead><tbody>{''.join(rows)}</tbody></table></div>"
-        f"<p class=soft>Of untouched faces {_percent(best.rank1)} % are told by {escape(best.recogniser)}; guessing gives "
+        f"<p class=soft>Of untouched faces {percent(best.rank1)} % are told by {escape(best.recogniser)}; guessing gives "
         f"{100 * chance:.2g} %. In small: 95 % intervals. A figure that must stay low is judged by its upper end.</p>"
     )
 
@@ -185,16 +145,16 @@ def _attacks(record: MethodRecord, evaluation: Evaluation) -> str:
     for row in (*evaluation.untouched, *record.attacks):
         worst = " class=worst" if (row.shown, row.attack, row.recogniser) in tops else ""
         cells = "".join(
-            f"<td>{_percent(row.calibrated[rate]) if rate in row.calibrated else '–'}</td>" for rate in rates
+            f"<td>{percent(row.calibrated[rate]) if rate in row.calibrated else '–'}</td>" for rate in rates
         )
         cells += "".join(
-            f"<td>{_percent(row.tar[rate]) if rate in row.tar else '–'}</td>" for rate in reversed(fixed)
+            f"<td>{percent(row.tar[rate]) if rate in row.tar else '–'}</td>" for rate in reversed(fixed)
         )
         rows.append(
             f"<tr{worst}><td>{escape(row.attack)}</td><td class=left>{escape(row.recogniser)}"
             f"{'' if row.kind == 'black box' else f' <small>{escape(row.kind)}</small>'}</td>"
-            f"<td class=left>{row.shown}</td><td>{_percent(row.rank1)}</td>{cells}<td>{_percent(row.eer)}</td>"
-            f"<td>{_plain(row.auc)}</td></tr>"
+            f"<td class=left>{row.shown}</td><td>{percent(row.rank1)}</td>{cells}<td>{percent(row.eer)}</td>"
+            f"<td>{plain(row.auc)}</td></tr>"
         )
     return (
         f"<div class=scroll><table><thead><tr><th>attack<th class=left>recogniser<th class=left>shown<th>rank 1, %{head}"
@@ -210,19 +170,31 @@ def _method(record: MethodRecord, name: str, evaluation: Evaluation, examples: S
         for claim in record.claims
     )
     utility = "".join(
-        f"<tr><td>{escape(part)}</td><td class=left>{escape(key.replace('_', ' '))}</td><td>{_plain(value)}</td>"
+        f"<tr><td>{escape(part)}</td><td class=left>{escape(key.replace('_', ' '))}</td><td>{plain(value)}</td>"
         f"<td>{value.count:,}</td></tr>"
         for part, rows in record.utility.items()
         for key, value in rows.items()
     )
     return (
         f"<h2>{escape(name)}</h2><p class=soft>Parameters: {escape(settings)}. {record.seconds * 1000:.1f} ms a picture on "
-        f"the machine of this run. In {_percent(record.unprotected)} % of pictures the face was left open.</p><p class=verdict>{escape(record.verdict)}</p>{_sheet(examples)}"
+        f"the machine of this run. In {percent(record.unprotected)} % of pictures the face was left open.</p><p class=verdict>{escape(record.verdict)}</p>{sheet(examples)}"
         f'<div class="charts">{_curves(record.attacks, evaluation.untouched, record.headlines[0].recogniser)}</div>'
         f"<h3>Attacks</h3>{_attacks(record, evaluation)}<h3>What is left of the picture's use</h3><div class=scroll>"
         f"<table><thead><tr><th>measure<th class=left>figure<th>value<th>of</thead><tbody>{utility}</tbody></table></div>"
         f"{_groups(record)}{_around(record)}<h3>What the method claims</h3><ul>{claims or '<li>Nothing.</li>'}</ul>"
+        f"{_audits(record)}"
     )
+
+
+def _audits(record: MethodRecord) -> str:
+    if not record.audits:
+        return ""
+    rows = "".join(
+        f"<li>{'' if audit.kept else '<b class=bad>Refuted.</b> '}{escape(audit.statement)} "
+        f"<span class=soft>Tried: {escape(audit.told)}.</span></li>"
+        for audit in record.audits
+    )
+    return f"<h3>Claims that were tried</h3><p>Trying can refute a claim, not prove it.</p><ul>{rows}</ul>"
 
 
 def _groups(record: MethodRecord) -> str:
@@ -230,7 +202,7 @@ def _groups(record: MethodRecord) -> str:
     if not face.groups:
         return ""
     rows = "".join(
-        f"<tr><td>{escape(name)}</td><td>{_percent(value)}</td><td>{value.people or 0}</td></tr>"
+        f"<tr><td>{escape(name)}</td><td>{percent(value)}</td><td>{value.people or 0}</td></tr>"
         for name, value in face.groups.items()
     )
     large = sum((value.people or 0) >= RANKED for value in face.groups.values())
@@ -254,26 +226,6 @@ def _around(record: MethodRecord) -> str:
     )
 
 
-def _sheet(examples: Sequence[Example]) -> str:
-    if not examples:
-        return ""
-    rows = []
-    sides = range(2) if all(before is not None for before, _ in examples) else (1,)
-    for side in sides:
-        cells = []
-        for pair in examples:
-            picture = pair[side]
-            assert picture is not None
-            width = max(1, round(picture.shape[1] * _SIDE / picture.shape[0]))
-            cells.append(cv2.resize(picture, (width, _SIDE), interpolation=cv2.INTER_AREA))
-        rows.append(np.hstack(cells))
-    ok, coded = cv2.imencode(".jpg", np.vstack(rows)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])
-    if not ok:
-        return ""
-    data = base64.b64encode(coded.tobytes()).decode()
-    return f'<p class="sheet"><img alt="Some results{", below their originals" if len(rows) > 1 else ""}" src="data:image/jpeg;base64,{data}"></p>'
-
-
 def _how(evaluation: Evaluation) -> str:
     protocol = evaluation.protocol
     words = "".join(f"<li>{escape(word)}</li>" for word in protocol.words)
@@ -289,7 +241,7 @@ def _how(evaluation: Evaluation) -> str:
         f"<h2>How it was measured</h2><ul>{words}</ul><p>Attacked: {protocol.judged_pictures:,} pictures of "
         f"{protocol.judged_people:,} people ({protocol.probes:,} probes, a gallery of {protocol.gallery_people:,}); "
         f"attackers learnt from {protocol.known_pictures:,} pictures of {protocol.known_people:,} others. Pairs of "
-        f"different people: {protocol.pairs:,}. Left out: {escape(left)}. Seed {protocol.seed}.</p><ul>{attacks}</ul>"
+        f"different people: {protocol.pairs:,}. Left out: {escape(left)}. Seed {protocol.seed}.</p>{_keys(evaluation)}<ul>{attacks}</ul>"
         f"<div class=scroll><table><thead><tr><th>recogniser<th class=left>kind<th class=left>note"
         f"<th class=left>SHA-256</thead><tbody>{recognisers}</tbody></table></div>"
         f"<p>Rank 1: the share of probes whose person is the most alike of the gallery, ties split. TAR at FAR: the share "
@@ -298,3 +250,29 @@ def _how(evaluation: Evaluation) -> str:
         "AUC: how often a pair of one person is more alike than a pair of two; one half tells nothing, far below tells as "
         f"much as far above.</p><p class=soft>{escape(versions)}.</p>"
     )
+
+
+PASSPHRASES = (("four digits", 13.3), ("eight small letters", 37.6), ("six words of a list of 7776", 77.5))
+"""What people choose, and its entropy in bits when it is drawn at random."""
+
+
+def _keys(evaluation: Evaluation) -> str:
+    """Return what trying all passphrases would cost, as a paragraph."""
+    seconds = evaluation.protocol.guess_seconds
+    costs = "; ".join(f"{name}: {_span(2**bits / 2 * seconds)}" for name, bits in PASSPHRASES)
+    return (
+        f"<p>One guess of a passphrase took {1000 * seconds:.0f} ms here (Argon2id, 64 MiB). Until half of all are tried, "
+        f"on one such machine: {costs}. Without a passphrase the secret has 256 bits.</p>"
+    )
+
+
+def _span(seconds: float) -> str:
+    """Return a duration in words, roughly."""
+    for unit, length in (("years", 365.25 * 86400), ("days", 86400.0), ("hours", 3600.0), ("minutes", 60.0)):
+        if seconds >= 2 * length:
+            return (
+                f"{seconds / length:,.0f} {unit}"
+                if seconds < 1e6 * length
+                else f"{seconds / length:.0e} {unit}"
+            )
+    return f"{seconds:.0f} seconds"

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 
+from incog.alignment import crop
 from incog.evaluate.attacks import Outcome, Pairs, best_head, judge, learn_inversion
 from incog.evaluate.recognisers import Recogniser
 from incog.evaluate.samples import Cast, Item, face_only
-from incog.perceive.embedder import TEMPLATE, align
-from incog.types import Bytes, Face, Floats
+from incog.evaluate.treatments import Extra
+from incog.perceive.embedder import SIZE, TEMPLATE
+from incog.types import Bytes, Floats
 
 Shown = Literal["face", "picture"]
 SHOWN: tuple[Shown, ...] = ("face", "picture")
@@ -26,11 +28,30 @@ ATTACKS = {
     "other people.",
     "inversion": "Anonymised pictures, brought back by what was learnt from other people, against originals.",
     "linkage": "Anonymised pictures against anonymised ones: are two results of one person?",
+    "trained inversion": "As inversion, by a small U-Net instead of ridge regression.",
+    "restoration": "Anonymised pictures, brought back by deconvolution, resampling or denoising that knows the "
+    "method's settings, against originals.",
+    "averaging": "The mean of sixteen frames of a still scene, with new noise in each, against originals.",
+    "one key": "Linkage of pictures that were all hidden with the same key.",
 }
 """Name -> what it does, in words."""
 
-HEADLINE = ("plain", "retrained", "parrot", "inversion", "linkage")
+HEADLINE = tuple(name for name in ATTACKS if name != "untouched")
 """Attacks of which the worst counts."""
+
+ALIKE = {"trained inversion": "inversion", "restoration": "plain", "averaging": "plain", "one key": "linkage"}
+"""For attacks that only some methods allow, the one that comes nearest and that all allow."""
+
+
+class Learner(Protocol):
+    """Learns to bring crops back."""
+
+    def __call__(self, hidden: Bytes, originals: Bytes, *, people: Sequence[str]) -> Callable[[Bytes], Bytes]:
+        """Return what restores crops (B, S, S, 3) uint8, learnt from such of known people: (N, S, S, 3), N people."""
+
+
+def _ridge(hidden: Bytes, originals: Bytes, *, people: Sequence[str]) -> Callable[[Bytes], Bytes]:
+    return learn_inversion(hidden, originals)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,27 +122,40 @@ def attack(
     originals: Originals,
     *,
     seed: int,
-    sights: Sequence[Shown] = SHOWN,
+    extras: Sequence[Extra] = (),
+    learner: Learner | None = None,
     tell: Callable[[str], None] = lambda text: None,
-) -> list[Attacked]:
-    """Return every attack on the anonymised pictures.
+) -> tuple[list[Attacked], dict[str, Bytes]]:
+    """Return every attack on the anonymised pictures, and what inversions brought back of the faces alone, by attack:
+    (N, 112, 112, 3) uint8 of the judged.
 
-    judged, known: what the method made of the cast's pictures, in order. sights: what attackers are shown.
+    judged, known: what the method made of the cast's pictures, in order. extras: further attacks. learner: of the
+    trained inversion, which is left out without one. Both are tried on the face alone, since they cost most.
     """
     pairs = pairs_of(cast)
     names = [item.person for item in cast.known]
+    points = [item.points for item in cast.judged]
     found: list[Attacked] = []
-    for shown in sights:
+    recovered: dict[str, Bytes] = {}
+    for shown in SHOWN:
         seen = pictures(cast.judged, judged, shown)
         learnt = pictures(cast.known, known, shown)
-        restored = _restored(cast, seen, learnt, shown)
+        inversions: dict[str, Learner] = {"inversion": _ridge}
+        if shown == "face" and learner is not None:
+            inversions["trained inversion"] = learner
+        restored: dict[str, Bytes] = {}
+        for name, way in inversions.items():
+            tell(f"learning the {name}, {shown}")
+            way_back = way(crops(cast.known, learnt), originals_of(cast.known, shown), people=names)
+            restored[name] = way_back(crops(cast.judged, seen))
+        if shown == "face":
+            recovered = restored
         for recogniser in recognisers:
             tell(f"{recogniser.name}: attacks, {shown}")
             before = originals.judged[recogniser.name, shown]
             known_before = originals.known[recogniser.name, shown]
-            after = recogniser(seen, [item.points for item in cast.judged])
+            after = recogniser(seen, points)
             known_after = recogniser(learnt, [item.points for item in cast.known])
-            inverted = recogniser(restored, [TEMPLATE] * len(restored))
             levels = pairs.thresholds(before)
             parrot = best_head(known_after, known_after, names)
             both = best_head(known_after, known_before, names)
@@ -130,29 +164,32 @@ def attack(
                 "plain": judge(after, before, pairs, levels, seed=seed),
                 "retrained": judge(both(after), both(before), pairs, seed=seed),
                 "parrot": judge(parroted, parroted, pairs, seed=seed),
-                "inversion": judge(inverted, before, pairs, levels, seed=seed),
                 "linkage": judge(after, after, pairs, levels, seed=seed),
             }
+            for name, back in restored.items():
+                inverted = recogniser(list(back), [TEMPLATE] * len(back))
+                outcomes[name] = judge(inverted, before, pairs, levels, seed=seed)
+            for extra in extras if shown == "face" else ():
+                rows = recogniser(pictures(cast.judged, extra.views, shown), points)
+                outcomes[extra.attack] = judge(
+                    rows, rows if extra.hidden else before, pairs, levels, seed=seed
+                )
             found += [
                 Attacked(name, recogniser.name, recogniser.kind, shown, outcome)
                 for name, outcome in outcomes.items()
             ]
-    return found
+    return found, recovered
 
 
-def _restored(cast: Cast, seen: Sequence[Bytes], learnt: Sequence[Bytes], shown: Shown) -> list[Bytes]:
-    """Return aligned crops of the judged pictures, brought back by an inversion learnt on the known ones."""
+def crops(items: Sequence[Item], views: Sequence[Bytes]) -> Bytes:
+    """Return the aligned faces of pictures, (N, 112, 112, 3) uint8."""
+    aligned = [crop(view, item.points, TEMPLATE, SIZE) for item, view in zip(items, views, strict=True)]
+    return np.stack(aligned)
 
-    def crops(items: Sequence[Item], views: Sequence[Bytes]) -> Bytes:
-        aligned = [
-            align(view, Face(box=(0, 0, 1, 1), points=item.points))
-            for item, view in zip(items, views, strict=True)
-        ]
-        return np.stack(aligned)
 
-    before = pictures(cast.known, [item.picture for item in cast.known], shown)
-    way_back = learn_inversion(crops(cast.known, learnt), crops(cast.known, before))
-    return list(way_back(crops(cast.judged, seen)))
+def originals_of(items: Sequence[Item], shown: Shown) -> Bytes:
+    """Return what an attacker would like to have: the aligned faces as they were."""
+    return crops(items, pictures(items, [item.picture for item in items], shown))
 
 
 def worst(found: Sequence[Attacked], shown: Shown) -> Attacked:

@@ -6,7 +6,6 @@ that claim privacy count black boxes only, which no method and no training has s
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 
 from incog import models
 from incog.errors import ModelError, must_be
+from incog.evaluate import dlib_network
 from incog.evaluate.classical import LocalBinaryPatterns
 from incog.evaluate.crops import Aligned, Kind
 from incog.evaluate.onnx_file import Onnx
@@ -81,7 +81,7 @@ class Own(Aligned):
 
 
 class Dlib(Aligned):
-    """dlib's ResNet by Davis King (2017), 99.38 % on LFW as published, D = 128.
+    """dlib's ResNet by Davis King (2017), 99.38 % on LFW as published, D = 128; its file is run by ONNX Runtime.
 
     Its chips are placed by our five points, see ``DLIB_TEMPLATE``. dlib itself compares by distance, with 0.6 as the
     limit; lengths vary little, and cosines do as well.
@@ -94,19 +94,19 @@ class Dlib(Aligned):
     size = 150
     template = DLIB_TEMPLATE
 
-    def __init__(self) -> None:
-        """Raises ModelError, with the command that mends it, when the network is missing or not the recorded file."""
-        import dlib
+    def __init__(self, threads: int = 1) -> None:
+        """threads: of ONNX Runtime, 0 for one per core. Raises ModelError, with the command that mends it, when the
+        network is missing or not the recorded file."""
+        import onnxruntime
 
-        models.load(DLIB)
-        # The package is found but never imported: that fails beside a recent setuptools.
-        spec = importlib.util.find_spec(DLIB.package)
-        assert spec is not None
-        assert spec.origin is not None
-        self._network = dlib.face_recognition_model_v1(str(Path(spec.origin).parent / DLIB.file))
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        network = dlib_network.to_onnx(models.load(DLIB))
+        self._session = onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
 
     def embed(self, crops: Bytes) -> Floats:
-        return np.array(self._network.compute_face_descriptor(list(crops)), np.float32)
+        pixels = crops.transpose(0, 3, 1, 2).astype(np.float32)
+        return np.asarray(self._session.run(None, {"pixels": pixels})[0], np.float32)
 
 
 def make_own(record: str, *, threads: int = 1) -> Own:
@@ -129,7 +129,7 @@ KNOWN: Mapping[str, Callable[[int], Recogniser]] = MappingProxyType(
     {
         "incog": lambda threads: make_own(embedder.NAME, threads=threads),
         "incog-b": lambda threads: make_own(JUDGE, threads=threads),
-        "dlib": lambda threads: Dlib(),
+        "dlib": lambda threads: Dlib(threads),
         "lbp": lambda threads: LocalBinaryPatterns(),
     }
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Container, Mapping, Sequence
@@ -13,30 +15,39 @@ from types import MappingProxyType
 
 import numpy as np
 
+from incog.data.faces import Split
 from incog.data.readers import read
 from incog.errors import InputError
-from incog.evaluate import groups, privacy, utility
+from incog.evaluate import claims, groups, privacy, utility
 from incog.evaluate.attacks import Pairs
+from incog.evaluate.claims import Audited
 from incog.evaluate.document import (
     AttackRecord,
+    AuditRecord,
     Evaluation,
+    FloorRecord,
     Headline,
     MethodRecord,
     Protocol,
     RecogniserRecord,
     Value,
 )
-from incog.evaluate.intervals import Figure, wilson
-from incog.evaluate.privacy import SHOWN, Attacked, Originals, Shown
+from incog.evaluate.intervals import wilson
+from incog.evaluate.looks import landmarks_of, pose_and_gaze
+from incog.evaluate.privacy import SHOWN, Attacked, Learner, Originals, Shown
+from incog.evaluate.progress import Progress
 from incog.evaluate.recognisers import Recogniser
 from incog.evaluate.samples import LEAST_PAIRS, UNFOUND, Cast, Item, choose, load
+from incog.evaluate.supplied import Inception, Lpips, warning
+from incog.evaluate.supplied import figures as supplied_figures
 from incog.evaluate.treatments import Hidden, Treatment
-from incog.keys import Secret
+from incog.keys import SALT_BYTES, Secret
 from incog.methods import make
 from incog.perceive.attributes import JUDGE, Attributes, make_attributes
 from incog.perceive.detector import CenterFace, Detector, Hog
+from incog.perceive.landmarks import Landmarker, Landmarks, make_landmarker
 from incog.pipeline import Perception, told
-from incog.types import Bytes, Face
+from incog.types import Bytes, Face, Floats
 
 DETECTORS: Mapping[str, Callable[[], Detector]] = MappingProxyType(
     {"centerface": lambda: CenterFace(threads=1), "hog": Hog}
@@ -56,6 +67,7 @@ WORDS = (
     "Intervals of 95 % are made by drawing people, not pictures, with replacement; gallery, impostors and thresholds "
     "are held fixed. Those of hits are at least as wide as Wilson's over the number of people.",
     "A gallery holds one picture of each person, also of those of whom there is only one.",
+    "The trained inversion and attacks that go by how a method works are made on the face alone.",
 )
 """The protocol in words."""
 
@@ -63,31 +75,51 @@ WORDS = (
 @dataclass(frozen=True, slots=True)
 class Settings:
     """people: who are attacked, at most; None for all. known: who attackers learn from, at most. seed: of all that is
-    drawn. quick: said in the report."""
+    drawn. steps: of training the inverting network; 0 for none. quick: said in the report."""
 
     people: int | None = 300
     known: int | None = 150
     pictures: int = 3
     seed: int = 0
+    steps: int = 400
     quick: bool = False
 
+
+EXAMPLES = 12
+"""Pictures of a method that the report shows."""
 
 NEAR, NEAR_AT_LEAST = 4.0, 0.02
 """How far above chance the upper end of hits may be, as a factor and at least, for a verdict of chance."""
 
-QUICK = Settings(people=90, known=50, pictures=2, quick=True)
+QUICK = Settings(people=90, known=50, pictures=2, steps=0, quick=True)
 """An answer in about two minutes: too few pairs for a figure that may be quoted."""
 
-FULL = Settings(people=None, known=600, pictures=8)
+FULL = Settings(people=None, known=600, pictures=8, steps=2000)
 """All people there are: for publication."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Supplied:
+    """What a user may bring beyond recognisers. learner: of the trained inversion. lpips, inception: see
+    ``incog.evaluate.supplied``."""
+
+    learner: Learner | None = None
+    lpips: Lpips | None = None
+    inception: Inception | None = None
+
+
+NOTHING = Supplied()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Results:
-    """What a run made. examples: for each treatment a few (before, after) pictures."""
+    """What a run made. examples: for each treatment a few (before, after) pictures. judged, looks: the pictures that
+    were attacked, and what their faces look like to a network."""
 
     evaluation: Evaluation
     examples: list[list[tuple[Bytes, Bytes]]]
+    judged: list[Item]
+    looks: list[Attributes]
 
 
 @dataclass(slots=True, eq=False)
@@ -98,8 +130,13 @@ class _Bench:
     untouched: list[Attacked]
     groups: Mapping[str, Sequence[str]]
     looks: list[Attributes]
+    known_looks: list[Attributes]
+    geometry: list[Landmarks]
+    landmarker: Landmarker
     sights: dict[str, list[Face | None]]
-    floor: list[Attacked] = field(default_factory=list)
+    supplied: Supplied
+    features: Floats | None
+    floor: list[AttackRecord] = field(default_factory=list)
 
 
 def evaluate(
@@ -110,12 +147,15 @@ def evaluate(
     settings: Settings,
     *,
     only: Container[str] | None = None,
+    supplied: Supplied = NOTHING,
+    progress: Path | None = None,
     tell: Callable[[str], None] = lambda text: None,
 ) -> Results:
     """Treat pictures of the people of datasets, attack the results and measure what is left.
 
     data: sources that name people, see ``incog.data.readers``; pictures that ``only`` does not name are left
-    out. Raises InputError when fewer than two people have two pictures, or no recogniser is a black box.
+    out. progress: a folder of its own for what is finished; the same run goes on from it, and whoever has written the
+    results removes it. Raises InputError when fewer than two people have two pictures, or no recogniser is a black box.
     """
     if not any(item.kind == "black box" for item in recognisers):
         raise InputError(
@@ -126,20 +166,91 @@ def evaluate(
     cast = _cast(data, perception, settings, only)
     originals = privacy.embed_originals(cast, recognisers, tell=tell)
     untouched = privacy.untouched(cast, recognisers, originals, seed=settings.seed)
-    looks = utility.looks(cast.judged, [item.picture for item in cast.judged], make_attributes(JUDGE))
+    sees = make_attributes(JUDGE)
+    looks, known_looks = (
+        utility.looks(items, [item.picture for item in items], sees) for items in (cast.judged, cast.known)
+    )
     sights = {name: utility.found_before(cast.judged, make_one()) for name, make_one in DETECTORS.items()}
     people = groups.predicted(cast.judged, looks)
-    bench = _Bench(cast, recognisers, originals, untouched, people, looks, sights)
-    floor = Hidden(make(FLOOR, {}), Secret.from_seed(settings.seed), perception.hulls)
-    black = replace(bench, recognisers=[item for item in recognisers if item.kind == "black box"])
-    bench.floor = _attacked(floor, black, settings, tell, sights=("picture",))[0]
+    landmarker = make_landmarker()
+    before = [item.picture for item in cast.judged]
+    bench = _Bench(
+        cast,
+        recognisers,
+        originals,
+        untouched,
+        people,
+        looks,
+        known_looks,
+        landmarks_of(cast.judged, before, landmarker),
+        landmarker,
+        sights,
+        supplied,
+        supplied.inception(before) if supplied.inception else None,
+    )
+    store = None if progress is None else Progress(progress, _fingerprint(bench, settings))
+    floor = store.floor() if store else None
+    if floor is None:
+        black = replace(
+            bench, recognisers=[item for item in recognisers if item.kind == "black box"], supplied=NOTHING
+        )
+        nothing = Hidden(make(FLOOR, {}), Secret.from_seed(settings.seed), perception.hulls)
+        attacks, _ = _attacked(nothing, nothing(cast.judged), black, settings, tell)
+        floor = FloorRecord(attacks=[AttackRecord.of(item) for item in attacks])
+        if store:
+            store.keep_floor(floor)
+    bench.floor = floor.attacks
+    rows = _spread(len(cast.judged), EXAMPLES)
     records, examples = [], []
     for treatment in treatments:
-        record, views = _measured(treatment, bench, settings, tell)
+        done = store.method(treatment.mark()) if store else None
+        if done is not None:
+            tell(f"{treatment.name}: measured before")
+            record, shown = done
+        else:
+            record, views = _measured(treatment, bench, settings, tell)
+            shown = [views[row] for row in rows]
+            if store:
+                store.keep(treatment.mark(), record, shown)
         records.append(record)
-        examples.append([(cast.judged[row].picture, views[row]) for row in _spread(len(views), 12)])
+        examples.append([(cast.judged[row].picture, view) for row, view in zip(rows, shown, strict=True)])
     faults = {what: len(names) for item in treatments for what, names in item.faults.items()}
-    return Results(_document(data, bench, records, settings, faults), examples)
+    return Results(_document(data, bench, records, settings, faults), examples, cast.judged, looks)
+
+
+def _fingerprint(bench: _Bench, settings: Settings) -> str:
+    """Return what all figures of a run depend on but the method: who, seen by whom, with which program."""
+    digest = hashlib.sha256(repr((settings, bench.supplied.learner is None, _versions())).encode())
+    for items in (bench.cast.judged, bench.cast.known):
+        for item in items:
+            digest.update(f"{item.name}\n{item.person}\n{item.hull.tobytes().hex()}\n".encode())
+            digest.update(hashlib.sha256(item.picture.tobytes()).digest())
+    for recogniser in bench.recognisers:
+        digest.update(f"{recogniser.name}\n{recogniser.kind}\n{recogniser.sha256}\n".encode())
+    for network in (bench.supplied.lpips, bench.supplied.inception):
+        digest.update(f"{network.sha256 if network else ''}\n".encode())
+    return digest.hexdigest()
+
+
+def _versions() -> dict[str, str]:
+    return {name: metadata.version(name) for name in VERSIONS}
+
+
+def _guess_seconds() -> float:
+    """Return how long one guess of a passphrase takes here."""
+    began = time.perf_counter()
+    Secret.from_passphrase("a guess", bytes(SALT_BYTES))
+    return time.perf_counter() - began
+
+
+def _memory() -> int | None:
+    """Return the most memory that this process held, in MiB."""
+    if sys.platform not in ("linux", "darwin"):
+        return None
+    import resource
+
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(most // (1024 if sys.platform == "linux" else 1024**2))
 
 
 def _spread(count: int, most: int) -> list[int]:
@@ -153,8 +264,13 @@ def _cast(
     parts: list[list[Item]] = []
     left_out: dict[str, str] = {}
     sought: list[set[str]] = []
-    for split, people in (("test", settings.people), ("train", settings.known)):
-        chosen = choose(samples, split, people=people, pictures=settings.pictures)  # type: ignore[arg-type]
+    # Those of the dev part first: incog's own networks were not trained on them.
+    roles: list[tuple[list[Split], int | None]] = [
+        (["test"], settings.people),
+        (["dev", "train"], settings.known),
+    ]
+    for splits, people in roles:
+        chosen = choose(samples, splits, people=people, pictures=settings.pictures)
         items, reasons = load(chosen, perception.searcher, perception.hulls)
         parts.append(items)
         sought.append({f"{source}/{sample.name}" for source, sample in chosen})
@@ -171,36 +287,37 @@ def _cast(
 
 def _attacked(
     treatment: Treatment,
+    judged: Sequence[Bytes],
     bench: _Bench,
     settings: Settings,
     tell: Callable[[str], None],
-    *,
-    sights: Sequence[Shown] = SHOWN,
-) -> tuple[list[Attacked], list[Bytes], float]:
-    """Return the attacks, what became of the judged pictures, and the seconds that it took."""
-    cast = bench.cast
-    tell(f"{treatment.name}: hiding")
-    began = time.monotonic()
-    judged = treatment(cast.judged)
-    seconds = time.monotonic() - began
-    found = privacy.attack(
-        cast,
+    known: Sequence[Bytes] | None = None,
+) -> tuple[list[Attacked], dict[str, Bytes]]:
+    """Return the attacks, and what they brought back, see ``privacy.attack``. judged, known: what became of the
+    pictures."""
+    return privacy.attack(
+        bench.cast,
         judged,
-        treatment(cast.known),
+        treatment(bench.cast.known) if known is None else known,
         bench.recognisers,
         bench.originals,
         seed=settings.seed,
-        sights=sights,
+        extras=treatment.extras(bench.cast.judged, judged),
+        learner=bench.supplied.learner,
         tell=lambda text: tell(f"{treatment.name}: {text}"),
     )
-    return found, judged, seconds
 
 
 def _measured(
     treatment: Treatment, bench: _Bench, settings: Settings, tell: Callable[[str], None]
 ) -> tuple[MethodRecord, list[Bytes]]:
     cast, seed = bench.cast, settings.seed
-    found, judged, seconds = _attacked(treatment, bench, settings, tell)
+    tell(f"{treatment.name}: hiding")
+    began = time.monotonic()
+    judged = treatment(cast.judged)
+    seconds = time.monotonic() - began
+    known = treatment(cast.known)
+    found, recovered = _attacked(treatment, judged, bench, settings, tell, known)
     tell(f"{treatment.name}: utility")
     figures = {
         "pixels": utility.differences(cast.judged, judged, seed=seed),
@@ -209,12 +326,36 @@ def _measured(
         figures[f"detection, {name}"] = utility.detection(
             cast.judged, bench.sights[name], judged, make_one(), seed=seed
         )
+    hidden = {"left by the method": privacy.crops(cast.judged, privacy.pictures(cast.judged, judged, "face"))}
+    for name, back in (hidden | recovered).items():
+        figures[f"face, {name}"] = utility.recovered(cast.judged, back, seed=seed)
     after_looks = utility.looks(cast.judged, judged, make_attributes(JUDGE))
     figures["attributes"] = utility.attributes(cast.judged, bench.looks, after_looks, seed=seed)
+    figures["pose and gaze"] = pose_and_gaze(
+        cast.judged, bench.geometry, landmarks_of(cast.judged, judged, bench.landmarker), seed=seed
+    )
+    if bench.supplied.lpips or bench.supplied.inception:
+        figures["supplied networks"] = supplied_figures(
+            cast.judged,
+            judged,
+            lpips=bench.supplied.lpips,
+            inception=bench.supplied.inception,
+            before=bench.features,
+            seed=seed,
+        )
+    figures["attributes taught"] = utility.taught(
+        cast.known, known, bench.known_looks, cast.judged, bench.looks, seed=seed
+    )
     own = next((item for item in bench.recognisers if item.name == "incog"), None)
     if own is not None:
         after = own(judged, [item.points for item in cast.judged])
         figures["set"] = utility.sets(bench.originals.judged[own.name, "picture"], after, seed=seed)
+    audited: list[Audited] = []
+    if treatment.method is not None:
+        figures["speed, ms a face"] = utility.speed(treatment.method, cast.known, seed=seed)
+        audited = claims.audit(
+            treatment.method, cast.known, seed=seed, tell=lambda text: tell(f"{treatment.name}: {text}")
+        )
     lost = sum(reason == UNFOUND for name, reason in cast.left_out.items() if name in cast.sought)
     missed = sum(not item.faces for item in cast.judged) + lost
     unprotected = (
@@ -227,6 +368,7 @@ def _measured(
         method=treatment.name,
         parameters=treatment.parameters,
         claims=[told(claim) for claim in treatment.claims],
+        audits=[AuditRecord.of(item) for item in audited],
         headlines=headlines,
         attacks=[AttackRecord.of(item) for item in found],
         utility={
@@ -246,26 +388,34 @@ def _measured(
     return record, judged
 
 
+def _floor(rows: Sequence[AttackRecord], top: Attacked) -> Value:
+    """Return what the attack that comes nearest found after ``blackout``."""
+    attack = privacy.ALIKE.get(top.attack, top.attack)
+    return next(
+        row.rank1
+        for row in rows
+        if (row.attack, row.recogniser, row.shown) == (attack, top.recogniser, top.shown)
+    )
+
+
 def _headline(found: Sequence[Attacked], bench: _Bench, shown: Shown, seed: int) -> Headline:
     top = privacy.worst(found, shown)
     probe_people = [bench.cast.judged[row].person for row in bench.cast.gallery()[1]]
     by_group = groups.by_group(top.outcome, probe_people, bench.groups, seed=seed)
 
-    def rank1(rows: Sequence[Attacked], attack: str) -> Figure:
-        return next(
-            item.outcome.rank1
-            for item in rows
-            if (item.attack, item.recogniser, item.shown) == (attack, top.recogniser, shown)
-        )
-
+    untouched = next(
+        item.outcome.rank1
+        for item in bench.untouched
+        if (item.recogniser, item.shown) == (top.recogniser, shown)
+    )
     return Headline(
         shown=shown,
         attack=top.attack,
         recogniser=top.recogniser,
         rank1=Value.of(top.outcome.rank1),
         auc=Value.of(top.outcome.auc),
-        untouched=Value.of(rank1(bench.untouched, "untouched")),
-        floor=Value.of(rank1(bench.floor, top.attack)) if shown == "picture" else None,
+        untouched=Value.of(untouched),
+        floor=_floor(bench.floor, top),
         groups={name: Value.of(figure) for name, figure in by_group.items()},
         uneven=groups.uneven(by_group),
         chance=1 / top.outcome.people,
@@ -311,13 +461,15 @@ def _document(
             + "; ".join(f"{count} {what}" for what, count in faults.items())
             + " were left out."
         )
+    if bench.supplied.inception:
+        words.append(warning(count))
     if different < LEAST_PAIRS:
         words.append(
             f"Thresholds rest on {different:,} pairs of different people. Figures that are quoted should rest on "
             f"{LEAST_PAIRS:,} at least."
         )
     return Evaluation(
-        versions={name: metadata.version(name) for name in VERSIONS},
+        versions=_versions(),
         date=datetime.now(UTC).strftime("%Y-%m-%d"),
         protocol=Protocol(
             data={name: path.name for name, path in data.items()},
@@ -331,6 +483,8 @@ def _document(
             pairs=different,
             seed=settings.seed,
             quick=settings.quick,
+            guess_seconds=float(f"{_guess_seconds():.3g}"),
+            memory=_memory(),
             left_out={**Counter(cast.left_out.values()), **faults},
             words=words,
         ),
@@ -339,5 +493,6 @@ def _document(
             for item in bench.recognisers
         ],
         untouched=[AttackRecord.of(item) for item in bench.untouched],
+        floor=FloorRecord(attacks=bench.floor),
         methods=records,
     )

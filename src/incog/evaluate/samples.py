@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -72,16 +72,20 @@ class Cast:
 
 
 def choose(
-    samples: Iterable[tuple[str, Sample]], split: Split, *, people: int | None = None, pictures: int = 4
+    samples: Iterable[tuple[str, Sample]],
+    splits: Sequence[Split],
+    *,
+    people: int | None = None,
+    pictures: int = 4,
 ) -> list[tuple[str, Sample]]:
-    """Return the (source, sample) pairs of a split that name a person, in an order that depends on names alone.
+    """Return the (source, sample) pairs of splits that name a person, in an order that depends on names alone.
 
-    people: at most so many, drawn by a hash, those with several pictures first. pictures: of each person, at most.
-    Raises InputError for a sample that its dataset names but does not hold.
+    people: at most so many, drawn by a hash: those with several pictures first, and of these the ones of the first
+    split. pictures: of each person, at most. Raises InputError for a sample that its dataset names but does not hold.
     """
     of: dict[str, list[tuple[str, Sample]]] = defaultdict(list)
     for source, sample in samples:
-        if sample.identity and split_of(sample.identity) == split:
+        if sample.identity and split_of(sample.identity) in splits:
             if sample.fault:
                 raise InputError(f"{source}/{sample.name}: {sample.fault}")
             of[sample.identity].append((source, sample))
@@ -89,7 +93,10 @@ def choose(
     def drawn(text: str) -> bytes:
         return hashlib.sha256(b"evaluate " + text.encode()).digest()
 
-    names = sorted(of, key=lambda person: (len(of[person]) < 2, drawn(person)))[:people]
+    def rank(person: str) -> tuple[bool, int, bytes]:
+        return len(of[person]) < 2, splits.index(split_of(person)), drawn(person)
+
+    names = sorted(of, key=rank)[:people]
     return [
         pair
         for person in sorted(names)
@@ -144,19 +151,28 @@ def load(
     return items, left_out
 
 
-def protect(items: Sequence[Item], method: Method, secret: Secret, hulls: FaceHulls) -> list[Bytes]:
+def protect(
+    items: Sequence[Item],
+    method: Method,
+    secret: Secret,
+    hulls: FaceHulls,
+    *,
+    one_key: bool = False,
+    frame: int = 0,
+) -> list[Bytes]:
     """Return what a method makes of each picture: (H, W, 3) uint8 R'G'B'.
 
-    Every picture has a key of its own. What a method is unfit for is filled, as by ``incog hide``; its second look,
-    which fills more, is left out, since the method is what is judged.
+    Every picture has a key of its own, but for ``one_key``. frame: the index that the picture has in a video. What a
+    method is unfit for is filled, as by ``incog hide``; its second look, which fills more, is left out, since the
+    method is what is judged.
     """
     from incog.methods import DEFAULT, METHODS
 
     safest = METHODS[DEFAULT]()
     results = []
     for item in items:
-        scope = hashlib.sha256(item.name.encode()).digest()[:FILE_ID_BYTES]
-        frame = frame_of(item.picture)
+        scope = hashlib.sha256(b"" if one_key else item.name.encode()).digest()[:FILE_ID_BYTES]
+        shown = replace(frame_of(item.picture), index=frame)
         jobs = [
             compose.Job(_track(number, face), face, method, track_key(secret, scope, number))
             for number, face in enumerate(item.faces)
@@ -165,10 +181,10 @@ def protect(items: Sequence[Item], method: Method, secret: Secret, hulls: FaceHu
             if not jobs:
                 break
             hidden, unfit = compose.hide(
-                frame, jobs, mask_scale=geometry.MASK_SCALE, safest=safest.name, hulls=hulls
+                shown, jobs, mask_scale=geometry.MASK_SCALE, safest=safest.name, hulls=hulls
             )
             if not unfit:
-                frame = hidden
+                shown = hidden
                 break
             jobs = [
                 compose.Job(job.track, job.face, safest if job.track.id in unfit else job.method, job.key)
@@ -176,7 +192,7 @@ def protect(items: Sequence[Item], method: Method, secret: Secret, hulls: FaceHu
             ]
         else:
             raise InputError(f"the faces of {item.name} could not be hidden")
-        results.append(rgb8(frame))
+        results.append(rgb8(shown))
     return results
 
 

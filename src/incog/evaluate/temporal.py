@@ -139,7 +139,7 @@ def warping_ratio(
     ``warping_error`` then.
     """
     own, other = warping_errors(before, after, masks=masks)
-    return _ratio(own, other, STILL**2)
+    return ratio(own, other, STILL**2)
 
 
 def warping_errors(
@@ -222,7 +222,12 @@ def flicker_ratio(before: Bytes | Floats, after: Bytes | Floats) -> float:
     """
     if before.shape != after.shape:
         raise ValueError(f"crops must be of one shape, got {before.shape} and {after.shape}")
-    return _ratio(flicker(before), flicker(after), STILL)
+    return ratio(flicker(before), flicker(after), STILL)
+
+
+def ratio(own: float, other: float, least: float) -> float:
+    """Return the output's measure relative to the original's own; NaN when that is below ``least``: see ``STILL``."""
+    return other / own if own >= least else nan
 
 
 def altered_share(before: Bytes, after: Bytes, hull: Floats, *, tolerance: float = TOLERANCE) -> float:
@@ -334,10 +339,6 @@ def _unit(embeddings: Floats) -> Values:
             f"embeddings must be rows of unit norm, (T, D) with T of at least 1, got {rows.shape}"
         )
     return rows
-
-
-def _ratio(own: float, other: float, least: float) -> float:
-    return other / own if own >= least else nan
 
 
 def _same(before: Bytes, after: Bytes) -> None:

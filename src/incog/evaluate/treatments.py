@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +16,7 @@ from incog.data.faces import Sample, decode
 from incog.data.layouts import SUFFIXES
 from incog.errors import InputError
 from incog.evaluate.around import around
+from incog.evaluate.restoration import averaged, restorer
 from incog.evaluate.samples import Item, protect
 from incog.keys import Secret
 from incog.media.contents import examine
@@ -26,6 +29,20 @@ Parameters = dict[str, str | int | float | bool | list[int]]
 
 LISTED = 10
 """So many names are told of a long list."""
+
+
+FRAMES = 16
+"""Frames of a still scene that an attacker averages."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Extra:
+    """An attack that only methods of a kind allow. views: what it makes of the pictures. hidden: whether its gallery is
+    made like it; else it is the originals."""
+
+    attack: str
+    views: list[Bytes]
+    hidden: bool
 
 
 class Treatment(Protocol):
@@ -44,6 +61,10 @@ class Treatment(Protocol):
         """What it promises."""
 
     @property
+    def method(self) -> Method | None:
+        """The method, where it is one of incog's."""
+
+    @property
     def unprotected(self) -> bool:
         """Whether a face that incog's detector misses stays as it was: so with incog's own methods."""
 
@@ -54,8 +75,14 @@ class Treatment(Protocol):
     def __call__(self, items: Sequence[Item]) -> list[Bytes]:
         """Return what became of the pictures, (H, W, 3) uint8 each, of the originals' sizes."""
 
+    def extras(self, items: Sequence[Item], hidden: Sequence[Bytes]) -> list[Extra]:
+        """Return attacks that go by how the method works. hidden: what became of the pictures."""
+
     def around(self) -> list[str]:
         """Return what files tell besides their pixels, one sentence each."""
+
+    def mark(self) -> str:
+        """Return what tells this treatment's results from all others'."""
 
 
 class Hidden:
@@ -65,12 +92,41 @@ class Hidden:
     faults: Mapping[str, Sequence[str]] = MappingProxyType({})
 
     def __init__(self, method: Method, secret: Secret, hulls: FaceHulls) -> None:
-        self._method, self._secret, self._hulls = method, secret, hulls
+        self.method, self._secret, self._hulls = method, secret, hulls
         self.name, self.parameters = method.name, pipeline.parameters(method)
         self.claims = method.claims()
 
     def __call__(self, items: Sequence[Item]) -> list[Bytes]:
-        return protect(items, self._method, self._secret, self._hulls)
+        return protect(items, self.method, self._secret, self._hulls)
+
+    def extras(self, items: Sequence[Item], hidden: Sequence[Bytes]) -> list[Extra]:
+        found = []
+        if self.method.keyed:
+            one_key = protect(items, self.method, self._secret, self._hulls, one_key=True)
+            found.append(Extra("one key", one_key, hidden=True))
+            # A pattern that stays over all frames of a track does not average out.
+            if any(
+                (self._frame(item, 1) != view).any() for item, view in zip(items[:8], hidden, strict=False)
+            ):
+                found.append(Extra("averaging", self._averaged(items), hidden=False))
+        undo = restorer(self.name, self.parameters)
+        if undo is not None:
+            views = [
+                undo(view, item.faces[0], item.hull) if item.faces else view
+                for item, view in zip(items, hidden, strict=True)
+            ]
+            found.append(Extra("restoration", views, hidden=False))
+        return found
+
+    def _averaged(self, items: Sequence[Item]) -> list[Bytes]:
+        """Return the mean of what becomes of each picture in several frames of a still scene."""
+        return [averaged([self._frame(item, number) for number in range(FRAMES)]) for item in items]
+
+    def _frame(self, item: Item, number: int) -> Bytes:
+        return protect([item], self.method, self._secret, self._hulls, frame=number)[0]
+
+    def mark(self) -> str:
+        return json.dumps([self.name, self.parameters], sort_keys=True)
 
     def around(self) -> list[str]:
         # Pictures stay in memory here; what incog's files hold is tested where they are written.
@@ -91,6 +147,7 @@ class Files:
     faults: Mapping[str, Sequence[str]] = field(default_factory=dict)
     parameters: Parameters = field(default_factory=dict)
     claims: tuple[Claim, ...] = ()
+    method: Method | None = None
     unprotected: bool = False
 
     @classmethod
@@ -140,8 +197,17 @@ class Files:
     def __call__(self, items: Sequence[Item]) -> list[Bytes]:
         return [decode(self.paths[item.name].read_bytes(), str(self.paths[item.name])) for item in items]
 
+    def extras(self, items: Sequence[Item], hidden: Sequence[Bytes]) -> list[Extra]:
+        return []
+
     def around(self) -> list[str]:
         return around(self.paths, self.sizes)
+
+    def mark(self) -> str:
+        digest = hashlib.sha256(self.name.encode())
+        for name, path in sorted(self.paths.items()):
+            digest.update(name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+        return digest.hexdigest()
 
 
 def _fault(original: bytes, path: Path) -> str:

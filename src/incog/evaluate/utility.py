@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from math import nan
 
+import cv2
 import numpy as np
+import numpy.typing as npt
 
+from incog.alignment import crop
 from incog.evaluate import quality
+from incog.evaluate.claims import crops_of
 from incog.evaluate.intervals import Figure, mean_over_people, wilson
-from incog.evaluate.samples import Item
+from incog.evaluate.samples import GREY, Item, face_only
 from incog.evaluate.temporal import altered_share, coding_tolerance
+from incog.keys import Secret, derive
+from incog.methods.base import Method
 from incog.perceive.attributes import CLASSES, Attributes, OnnxAttributes
 from incog.perceive.detector import Detector, scales_for
-from incog.types import Bytes, Face, Floats
+from incog.perceive.embedder import SIZE, TEMPLATE
+from incog.types import Bytes, Crops, Face, Floats, Key
+
+Names = npt.NDArray[np.str_]
 
 OVERLAP = 0.5
 """Intersection over union from which a detection is the same face."""
@@ -24,8 +34,18 @@ OPEN = 0.5
 SMALLEST = 11
 """Side in pixels from which pictures have a SSIM."""
 
+LARGE = 200
+"""Side in pixels from which a picture is not enlarged for detectors."""
+
 SIDE = 128
 """Shifts are told in pixels of a picture of this width (Gu et al. 2020)."""
+
+
+BATCH, WARM = 64, 10
+"""Faces that a method's speed is measured on, and runs that do not count."""
+
+TEACHABLE = 12
+"""Pictures of a kind, to learn from and to be asked about, from which it is taught."""
 
 
 def overlap(first: Face, second: Face) -> float:
@@ -38,9 +58,10 @@ def overlap(first: Face, second: Face) -> float:
 
 
 def detected(detector: Detector, picture: Bytes, *, threshold: float = 0.5) -> list[Face]:
-    """Return the faces of a picture (H, W, 3) uint8, searched from twice its size downwards."""
+    """Return the faces of a picture (H, W, 3) uint8; a small one is searched from twice its size downwards."""
     height, width = picture.shape[:2]
-    return detector(picture, scales=scales_for(width, height, finest=2.0), threshold=threshold)
+    finest = 2.0 if min(height, width) < LARGE else 1.0
+    return detector(picture, scales=scales_for(width, height, finest=finest), threshold=threshold)
 
 
 def found_before(items: Sequence[Item], detector: Detector) -> list[Face | None]:
@@ -178,3 +199,117 @@ def left_open(items: Sequence[Item], after: Sequence[Bytes]) -> Figure:
         tolerance = coding_tolerance(item.picture, view, item.hull, faces=[item.hull])
         count += altered_share(item.picture, view, item.hull, tolerance=tolerance) < OPEN
     return wilson(count, len(items))
+
+
+def recovered(items: Sequence[Item], faces: Bytes, *, seed: int = 0) -> dict[str, Figure]:
+    """Return how far faces (N, 112, 112, 3) uint8, of which nothing outside of the hull shows, are from the originals'.
+
+    dssim, l1, l2: over the part of the crop that the face covers. Low figures mean that the face came back.
+    """
+    people = [item.person for item in items]
+    rows = []
+    for item, face in zip(items, faces, strict=True):
+        before, whole = (
+            crop(face_only(picture, item.hull), item.points, TEMPLATE, SIZE)
+            for picture in (item.picture, np.full_like(item.picture, 255))
+        )
+        share = max(float((whole > GREY).mean()), 1e-6)
+        rows.append([measure(before, face) / share for measure in (quality.dssim, quality.l1, quality.l2)])
+    columns = zip(("dssim", "l1", "l2"), np.array(rows).T, strict=True)
+    return {name: mean_over_people(values, people, seed=seed) for name, values in columns}
+
+
+def speed(method: Method, items: Sequence[Item], *, seed: int = 0) -> dict[str, Figure]:
+    """Return how long a method takes for a face, in ms: one at a time (median and 95th percentile) and in a batch.
+
+    Of crops of 112 px, without cutting them out and laying them back. Ten runs are not counted.
+    """
+    crops = crops_of([items[number % len(items)] for number in range(BATCH)])
+    keys = [derive(Secret.from_seed(seed), "speed", number) for number in range(BATCH)]
+    singles = list(zip(crops, keys, strict=True))
+
+    def seconds(some: Crops, their: Sequence[Key]) -> float:
+        began = time.perf_counter()
+        method(some, their)
+        return time.perf_counter() - began
+
+    for one, key in singles[:WARM]:
+        seconds(one, [key])
+    times = 1000 * np.array([seconds(one, [key]) for one, key in singles])
+    batch = 1000 * seconds(crops, keys) / BATCH
+    found = {
+        "one_at_a_time": float(np.median(times)),
+        "one_at_a_time_95th": float(np.quantile(times, 0.95)),
+        f"in_batches_of_{BATCH}": batch,
+    }
+    return {name: Figure(value, nan, nan, BATCH) for name, value in found.items()}
+
+
+def taught(
+    known: Sequence[Item],
+    learnt: Sequence[Bytes],
+    known_looks: Sequence[Attributes],
+    judged: Sequence[Item],
+    looks: Sequence[Attributes],
+    *,
+    seed: int = 0,
+) -> dict[str, Figure]:
+    """Return what hidden faces still teach: the balanced accuracy on originals of a classifier trained on hidden ones.
+
+    known, learnt: pictures to learn from, before and after. known_looks, looks: what a network sees in the originals,
+    which is taken for the truth. For each class with enough of two kinds; ``..._taught_by_originals`` is the same
+    classifier trained on the originals. Ridge regression over histograms of oriented gradients (Dalal, Triggs 2005).
+    """
+    people = [item.person for item in judged]
+    rows = _gradients(judged, [item.picture for item in judged])
+    teachers = {
+        "": _gradients(known, learnt),
+        "_by_originals": _gradients(known, [item.picture for item in known]),
+    }
+    figures: dict[str, Figure] = {}
+    for name in CLASSES:
+        labels = np.array([face.likeliest(name)[0] for face in known_looks])
+        truth = np.array([face.likeliest(name)[0] for face in looks])
+        kinds = [
+            kind for kind in CLASSES[name] if min((labels == kind).sum(), (truth == kind).sum()) >= TEACHABLE
+        ]
+        if len(kinds) < 2:
+            continue
+        asked = np.isin(truth, kinds)
+        # Each kind counts the same, however many there are of it.
+        weights = sum((truth == kind) / (truth == kind).sum() for kind in kinds)[asked] / len(kinds)
+        for suffix, teaching in teachers.items():
+            said = _ridge(teaching, labels, kinds, rows[asked])
+            hits = (said == truth[asked]) * weights * asked.sum()
+            figures[f"{name}_taught{suffix}"] = mean_over_people(
+                hits, [person for person, one in zip(people, asked, strict=True) if one], seed=seed
+            )
+    return figures
+
+
+def _gradients(items: Sequence[Item], views: Sequence[Bytes]) -> Floats:
+    """Return histograms of oriented gradients of the aligned faces, (N, 1764) float32."""
+    small = [
+        cv2.resize(
+            cv2.cvtColor(crop(view, item.points, TEMPLATE, SIZE), cv2.COLOR_RGB2GRAY),
+            (64, 64),
+            interpolation=cv2.INTER_AREA,
+        )
+        for item, view in zip(items, views, strict=True)
+    ]
+    describe = cv2.HOGDescriptor((64, 64), (16, 16), (8, 8), (8, 8), 9)
+    return np.stack([np.asarray(describe.compute(one), np.float32).ravel() for one in small])
+
+
+def _ridge(rows: Floats, labels: Names, kinds: Sequence[str], asked: Floats) -> Names:
+    """Return the kind of each row that is asked about, by ridge regression onto the kinds, balanced among them."""
+    chosen = np.isin(labels, kinds)
+    x, mean = rows[chosen].astype(np.float64), rows[chosen].mean(0)
+    goals = np.stack([2.0 * (labels[chosen] == kind) - 1 for kind in kinds], 1)
+    weights = sum((labels[chosen] == kind) / (labels[chosen] == kind).sum() for kind in kinds)
+    root = np.sqrt(weights / weights.mean())[:, None]
+    x = (x - mean) * root
+    kernel = x @ x.T
+    duals = np.linalg.solve(kernel + 0.03 * np.trace(kernel) / len(x) * np.eye(len(x)), goals * root)
+    said: Names = np.array(kinds)[((asked - mean) @ (x.T @ duals)).argmax(1)]
+    return said

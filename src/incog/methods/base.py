@@ -13,11 +13,26 @@ from incog.types import Crops, Floats, Key
 
 
 @dataclass(frozen=True, slots=True)
+class Check:
+    """How an evaluation tries to refute a claim.
+
+    kind: ``span``: results of one geometry span at most ``bound`` dimensions, whatever the faces; ``epsilon``: one
+    frame is ``bound``-differentially private for crops that differ in ``pixels`` pixels; ``k-anonymity``: each result
+    stands for at least ``bound`` people.
+    """
+
+    kind: Literal["span", "epsilon", "k-anonymity"]
+    bound: float
+    pixels: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
     """Something that a method promises, or openly does not.
 
     statement: one sentence. holds: False for a warning (the method is weak here). scope: what it covers.
-    conditions: what must be true for it. value: the figure, where the claim has one (an epsilon, a k).
+    conditions: what must be true for it. value: the figure, where the claim has one (an epsilon, a k). check: how it is
+    audited; None where nothing but attacks can tell.
     """
 
     statement: str
@@ -25,6 +40,7 @@ class Claim:
     scope: str
     conditions: tuple[str, ...] = ()
     value: float | None = None
+    check: Check | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

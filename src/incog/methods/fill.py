@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from incog.keys import Stream
-from incog.methods.base import Claim
+from incog.methods.base import Check, Claim
 from incog.methods.per_crop import CROP_CONDITION, LUMA, PerCrop, rest_of, scope_of
 from incog.types import Floats, Key
 
@@ -56,6 +56,8 @@ class Fill(PerCrop):
                     CROP_CONDITION,
                 ),
                 value=5.0,
+                # Three colours times a constant and two slopes.
+                check=Check("span", 9),
             ),
             rest_of(frames),
         )

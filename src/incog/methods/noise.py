@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 
 from incog.keys import Stream
-from incog.methods.base import Claim
+from incog.methods.base import Check, Claim
 from incog.methods.obscure import block_side, block_sums, spread
 from incog.methods.parameters import Parameter
 from incog.methods.per_crop import CROP_CONDITION, REST_CONDITION, PerCrop, scope_of
@@ -54,7 +54,7 @@ class GaussianNoise(PerCrop):
         )
 
     def render(self, pixels: Floats, mask: Floats, face: float, key: Key, frame: int) -> Floats:
-        side, cells = _grains(self.grain, face, len(pixels))
+        side, cells = grains(self.grain, face, len(pixels))
         noise = (
             Stream(key, self.name, repr((self.sigma, self.grain))).normal((cells, cells, _CHANNELS))
             * self.sigma
@@ -91,7 +91,7 @@ class ImpulseNoise(PerCrop):
         )
 
     def render(self, pixels: Floats, mask: Floats, face: float, key: Key, frame: int) -> Floats:
-        side, cells = _grains(self.grain, face, len(pixels))
+        side, cells = grains(self.grain, face, len(pixels))
         chance = spread(
             Stream(key, self.name, repr((self.share, self.grain))).uniform((cells, cells, 1)),
             side,
@@ -146,6 +146,7 @@ class DpPixelate(PerCrop):
                     "the key is secret, and the sampler's probabilities are exact to 2**-52",
                 ),
                 value=total,
+                check=Check("epsilon", self.epsilon, self.pixels),
             ),
             Claim(
                 f"Two faces differ in far more than {self.pixels} pixels; for k times as many pixels the "
@@ -172,7 +173,7 @@ class DpPixelate(PerCrop):
         return 255 * self.pixels * _CHANNELS / self.epsilon
 
 
-def _grains(grain: float, face: float, size: int) -> tuple[int, int]:
+def grains(grain: float, face: float, size: int) -> tuple[int, int]:
     """Return the side of a grain in pixels, and how many of them cover the crop's side."""
     side = min(size, max(1, round(grain * face)))
     return side, -(-size // side)

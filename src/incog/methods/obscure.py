@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from incog.methods.base import Claim
+from incog.methods.base import Check, Claim
 from incog.methods.parameters import Colour, Parameter
 from incog.methods.per_crop import CROP_CONDITION, REST_CONDITION, PerCrop, rest_of, scope_of, window_of
 from incog.types import Floats, Key
@@ -115,9 +115,7 @@ class LowResolution(PerCrop):
 
     def render(self, pixels: Floats, mask: Floats, face: float, key: Key, frame: int) -> Floats:
         size = len(pixels)
-        # Never as many as the crop has: then nothing would change.
-        columns = max(1, min(round(self.width * size / face), size // 2))
-        rows = max(1, min(round(self.height * size / face), size // 2))
+        columns, rows = (pixel_count(count, face, size) for count in (self.width, self.height))
         small = cv2.resize(pixels, (columns, rows), interpolation=cv2.INTER_AREA)
         return np.asarray(cv2.resize(small, (size, size), interpolation=cv2.INTER_LINEAR), np.float32)
 
@@ -172,6 +170,7 @@ class Blackout(PerCrop):
                 scope=scope_of(frames),
                 conditions=("the mask covers the whole face", CROP_CONDITION),
                 value=0.0,
+                check=Check("span", 0),
             ),
             rest_of(frames),
         )
@@ -187,12 +186,12 @@ def gaussian(pixels: Floats, sigma: float, rows: slice, columns: slice) -> Float
     """
     # Two products with banded matrices: faster than convolving with wide kernels, and as exact in float32.
     size = len(pixels)
-    down = np.matmul(_weights(size, sigma, rows), pixels.reshape(size, -1)).reshape(-1, size, 3)
-    window: Floats = np.matmul(_weights(size, sigma, columns), down)
+    down = np.matmul(gaussian_weights(size, sigma, rows), pixels.reshape(size, -1)).reshape(-1, size, 3)
+    window: Floats = np.matmul(gaussian_weights(size, sigma, columns), down)
     return window
 
 
-def _weights(size: int, sigma: float, window: slice) -> Floats:
+def gaussian_weights(size: int, sigma: float, window: slice) -> Floats:
     """Return (window, size) float32: what each of ``size`` pixels in a row adds to each of the window."""
     reach = np.arange(-math.ceil(3 * sigma), math.ceil(3 * sigma) + 1)
     kernel = np.exp(-np.square(reach) / (2 * sigma**2))
@@ -204,6 +203,12 @@ def _weights(size: int, sigma: float, window: slice) -> Floats:
     shares = np.broadcast_to(kernel / kernel.sum(), cell.shape)
     total = np.bincount(cell.ravel(), shares.ravel(), len(place) * size)
     return total.reshape(-1, size).astype(np.float32)
+
+
+def pixel_count(count: int, face: float, size: int) -> int:
+    """Return how many pixels the crop's side becomes when the face becomes ``count``: 1 .. size / 2."""
+    # Never as many as the crop has: then nothing would change.
+    return max(1, min(round(count * size / face), size // 2))
 
 
 def block_side(face: float, blocks: int, size: int) -> int:

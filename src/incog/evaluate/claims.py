@@ -1,0 +1,156 @@
+"""Are a method's own claims kept? Each is tried on crops made for it; a claim can be refuted here, never proven."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import ceil, sqrt
+
+import numpy as np
+
+from incog import alignment
+from incog.evaluate import audits
+from incog.evaluate.samples import Item
+from incog.keys import Secret, derive
+from incog.methods.base import Check, Claim, Method
+from incog.perceive.embedder import SIZE, TEMPLATE
+from incog.types import Crops, Floats, Key
+
+FACES = 200
+"""Faces that a span is measured on, at most."""
+
+FAINT = 0.02 / 255
+"""Root mean square over faces and pixels below which a dimension is rounding."""
+
+TRIALS = 5_000
+"""Runs on either of two neighbouring crops."""
+
+LARGEST = 64
+"""Side in pixels of crops for neighbours, at most."""
+
+_BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """What became of a claim. measured: the figure that ``bound`` limits. trials: what it rests on. kept: False when it
+    is refuted. told: one sentence."""
+
+    claim: Claim
+    measured: float
+    trials: int
+    kept: bool
+    told: str
+
+
+def audit(
+    method: Method, items: Sequence[Item], *, seed: int, tell: Callable[[str], None] = lambda text: None
+) -> list[Audited]:
+    """Return what became of the claims that say how they are checked. items: known people, at least two."""
+    found = []
+    for claim in method.claims():
+        if claim.check is None or not claim.holds:
+            continue
+        tell(f"claim of {claim.check.kind}")
+        found.append(AUDITS[claim.check.kind](method, claim, claim.check, items, seed))
+    return found
+
+
+def _span(method: Method, claim: Claim, check: Check, items: Sequence[Item], seed: int) -> Audited:
+    """Count the dimensions that results span when geometry, key and frame are the same and only faces differ."""
+    crops = crops_of(items[:: max(1, len(items) // FACES)][:FACES])
+    key = _keys(seed, 1)[0]
+    pixels = method(crops, [key] * len(crops)).pixels[:, crops.masks[0] > 0]
+    rows = pixels.reshape(len(crops), -1).astype(np.float64)
+    sizes = np.linalg.svd(rows - rows.mean(0), compute_uv=False) / sqrt(rows.size)
+    measured = int((sizes > FAINT).sum())
+    kept = measured <= check.bound
+    told = (
+        f"results for {len(crops)} faces in one place span {measured} dimensions; {check.bound:g} are claimed"
+    )
+    return Audited(claim, measured, len(crops), kept, told)
+
+
+def _epsilon(method: Method, claim: Claim, check: Check, items: Sequence[Item], seed: int) -> Audited:
+    """Run the method on a black crop and on one with white pixels, as many as neighbours may differ in."""
+    side = max(8, ceil(sqrt(2 * check.pixels)))
+    if side > LARGEST:
+        told = f"not tried: neighbours differ in {check.pixels} pixels, more than a crop for trials has"
+        return Audited(claim, 0.0, 0, True, told)
+    black = np.zeros((side, side, 3), np.float32)
+    white = black.copy()
+    white.reshape(-1, 3)[: check.pixels] = 1
+    middle = [0.0]
+
+    def mechanism(which: int, trials: int) -> list[int]:
+        outcomes: list[int] = []
+        for start in range(0, trials, _BATCH):
+            # Keys differ between the two inputs too: with the same, outcomes would not be independent.
+            keys = _keys(seed, min(_BATCH, trials - start), which, start)
+            crops = _flat(np.broadcast_to((black, white)[which], (len(keys), side, side, 3)))
+            levels = method(crops, keys).pixels.mean((1, 2))
+            if which == 0 and start == 0:
+                middle[0] = float(np.median(levels))
+            outcomes += ((levels > middle[0]) @ np.array([1, 2, 4])).tolist()
+        return outcomes
+
+    found = audits.leakage(mechanism, (0, 1), trials=TRIALS)
+    told = (
+        f"{found.trials:,} runs on either of two crops that differ in {check.pixels} pixels show an epsilon of "
+        f"{found.least:.3g} at least; {check.bound:g} is claimed"
+    )
+    return Audited(claim, found.least, found.trials, not found.refutes(check.bound), told)
+
+
+def _anonymity(method: Method, claim: Claim, check: Check, items: Sequence[Item], seed: int) -> Audited:
+    """Count the people who share one result, byte by byte, among faces in one place."""
+    crops = crops_of(items)
+    rendered = method(crops, _keys(seed, len(crops)))
+    # What a method calls unfit is never written.
+    fit = [row for row in range(len(crops)) if not rendered.unfit[row]]
+    if not fit:
+        return Audited(claim, 0.0, 0, True, "not tried: the method found no face fit")
+    outputs = [rendered.pixels[row][crops.masks[row] > 0].tobytes() for row in fit]
+    fewest, groups = audits.anonymity(outputs, [items[row].person for row in fit])
+    told = f"{len(fit)} faces became {groups} results, of at least {fewest} people each; {check.bound:g} are claimed"
+    return Audited(claim, fewest, len(fit), fewest >= check.bound, told)
+
+
+AUDITS: dict[str, Callable[[Method, Claim, Check, Sequence[Item], int], Audited]] = {
+    "span": _span,
+    "epsilon": _epsilon,
+    "k-anonymity": _anonymity,
+}
+
+
+def _keys(seed: int, count: int, *scope: int) -> list[Key]:
+    secret = Secret.from_seed(seed)
+    return [derive(secret, "audit", *scope, number) for number in range(count)]
+
+
+def crops_of(items: Sequence[Item]) -> Crops:
+    """Return the faces of items as crops of 112 px and one geometry: the mask is an oval."""
+    pixels = np.stack([alignment.crop(item.picture, item.points, TEMPLATE, SIZE) for item in items])
+    place = (np.arange(SIZE) - (SIZE - 1) / 2) / (SIZE / 2)
+    radius = np.hypot(place[None, :] / 0.75, place[:, None] / 0.95)
+    mask = np.clip((1.05 - radius) / 0.1, 0, 1).astype(np.float32)
+    return _crops(
+        np.asarray(pixels, np.float32) / np.float32(255), np.repeat(mask[None], len(items), 0), 0.9 * SIZE
+    )
+
+
+def _flat(pixels: Floats) -> Crops:
+    """Return crops that are mask all over, the face as large as the crop."""
+    return _crops(np.ascontiguousarray(pixels), np.ones(pixels.shape[:3], np.float32), pixels.shape[1])
+
+
+def _crops(pixels: Floats, masks: Floats, face: float) -> Crops:
+    count = len(pixels)
+    return Crops(
+        pixels,
+        masks,
+        np.repeat(np.eye(2, 3, dtype=np.float32)[None], count, 0),
+        np.full(count, face, np.float32),
+        np.repeat(TEMPLATE[None], count, 0),
+        np.zeros(count, np.int64),
+    )
