@@ -233,6 +233,7 @@ def test_thresholds_rest_on_originals_of_other_people(black: VideoResults) -> No
     assert judge.accepted["frame"]["0.01"].value == 0
     assert judge.untouched_accepted["frame"]["0.01"].value == 1
     assert judge.untouched_accepted["multi-frame"]["0.01"].value == 1
+    assert judge.mistaken["frame"] == 0
     # So many pairs say nothing of a thousandth, nor of the best of 48 frames.
     assert judge.accepted["frame"]["0.001"].value is None
     assert judge.accepted["best frame"]["0.01"].value is None
@@ -369,6 +370,17 @@ def test_the_best_of_many_frames_needs_more_than_one_frame() -> None:
     assert video_attacks.level(pool[:999], 0.01) is None
     assert video_attacks.level(pool[:1000], 0.01) is not None
     assert video_attacks.level(pool[:1000], 0.01, 2) is None
+
+
+def test_faces_that_are_alike_to_everybody_recognise_nobody() -> None:
+    people = np.eye(4, dtype=np.float32)
+    average = np.full((12, 4), 0.5, np.float32)
+    tracks = [seen(np.tile(people[n], (12, 1)), average) for n in range(2)]
+    wrong = video_attacks.mistaken(tracks, [(0, 1)], 25)
+    assert len(wrong) == 2, "either for the other"
+    for found, (own, _, _) in zip(wrong, video_attacks.compare(tracks, 25), strict=True):
+        assert found.similarities == pytest.approx(own.similarities)
+        assert found.together == pytest.approx(own.together)
 
 
 def test_faces_without_an_embedding_are_no_match() -> None:

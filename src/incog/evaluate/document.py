@@ -83,7 +83,7 @@ class AttackRecord(_Model):
 
 class Headline(_Model):
     """The worst of all attacks by black boxes. attack, recogniser: which. rank1: its hit rate. auc: its AUC. untouched:
-    the recogniser's hit rate on originals. floor: the same attack's, or the nearest's, after ``blackout``: what
+    the best black box's hit rate on originals. floor: the same attack's, or the nearest's, after ``blackout``: what
     surroundings tell, or of the face alone the outline of the mask. groups: hit rate by group of people, as a network
     sees them. uneven: the groups told most and least, where that is no chance."""
 

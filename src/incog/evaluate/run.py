@@ -403,10 +403,9 @@ def _headline(found: Sequence[Attacked], bench: _Bench, shown: Shown, seed: int)
     probe_people = [bench.cast.judged[row].person for row in bench.cast.gallery()[1]]
     by_group = groups.by_group(top.outcome, probe_people, bench.groups, seed=seed)
 
-    untouched = next(
-        item.outcome.rank1
-        for item in bench.untouched
-        if (item.recogniser, item.shown) == (top.recogniser, shown)
+    untouched = max(
+        (item.outcome.rank1 for item in bench.untouched if item.kind == "black box" and item.shown == shown),
+        key=lambda figure: figure.value,
     )
     return Headline(
         shown=shown,
@@ -430,16 +429,20 @@ def verdict(headline: Headline, telling: Sequence[str]) -> str:
     share, low, high = headline.rank1.value or 0.0, headline.rank1.low or 0.0, headline.rank1.high or 1.0
     by, chance = f"{headline.recogniser}, {headline.attack}", headline.chance
     told = f"{100 * share:.1f} % (at most {100 * high:.1f} %) of faces are told by {by}"
+    beside = (
+        f"the outline of the mask alone tells {100 * (headline.floor.value or 0):.1f} %, untouched faces "
+        f"{100 * (headline.untouched.value or 0):.1f} %"
+    )
     # Figures have five digits.
     if low - 1e-4 <= chance and not telling:
         if high > max(NEAR * chance, chance + NEAR_AT_LEAST):
             return f"Not told from chance with so few people: {told}; guessing gives {100 * chance:.1f} %."
         return f"At chance: {told}; guessing gives {100 * chance:.1f} %."
     if low - 1e-4 <= chance:
-        return f"Leaks a little: {told}, and pairs of one person can be told from others by {telling[0]}."
+        return f"Leaks a little: {told}, and pairs of one person can be told from others by {telling[0]}; {beside}."
     kept = high / max(headline.untouched.value or 1.0, 1e-9)
     word = "Weak" if kept > 0.5 else "Leaks" if kept > 0.1 else "Leaks a little"
-    return f"{word}: {told}; {100 * (headline.untouched.value or 0):.1f} % of untouched ones."
+    return f"{word}: {told}; {beside}."
 
 
 def _document(

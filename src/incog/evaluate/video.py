@@ -60,9 +60,9 @@ WORDS = (
     "coarse blocks and blurs, and the mean colour of an even cheek, differ from the face by less than coding.",
     "Attackers know where the face was in the original, and see the face alone, its surroundings covered: clothes and "
     "places are the same in both videos anyway.",
-    "The outline of a face tells a little, too: how much, frames show in which the face is black. Small and blurred "
-    "faces of two people may be more alike than those of other data: how often strangers of the video are accepted is "
-    "told. What is no more than either is not counted as a leak.",
+    "The outline of a face tells a little, too: how much, frames show in which the face is black. Small, blurred or "
+    "hidden faces may be alike to everybody: how often they are taken for another person of the video is told. What is "
+    "no more than either is not counted as a leak.",
     "A frame is never compared with itself or its neighbours: the first half of a track is compared with the original "
     "at its end, the second half with that at its beginning, at least a second away, or a quarter of the track's "
     "frames where that is less.",
@@ -85,14 +85,14 @@ class VideoResults:
 @dataclass(frozen=True, slots=True, eq=False)
 class _Judged:
     """What one recogniser found. tracks: numbers of those attacked, as the rows of the others are. pool: similarities
-    of different people; own: those of the video among them."""
+    of different people; mistaken: see ``video_attacks``."""
 
     recogniser: Recogniser
     tracks: list[int]
     sights: list[Sights]
     found: list[tuple[Found, Found, Found]]
+    mistaken: list[Found]
     pool: Scores
-    own: Scores
 
 
 def evaluate_video(
@@ -194,10 +194,11 @@ def _judged(
     # Found in one frame, not only followed: surely two people.
     apart = [(a, b) for a, b in combinations(range(len(numbers)), 2) if seen[a] & seen[b]]
     if not numbers:
-        return _Judged(recogniser, [], [], [], np.zeros(0), np.zeros(0))
+        return _Judged(recogniser, [], [], [], [], np.zeros(0))
     own = video_attacks.own_impostors(sights, apart, rate)
     pool = video_attacks.impostors(sights, rows, own, rate)
-    return _Judged(recogniser, numbers, sights, video_attacks.compare(sights, rate), pool, own)
+    found, mistaken = video_attacks.compare(sights, rate), video_attacks.mistaken(sights, apart, rate)
+    return _Judged(recogniser, numbers, sights, found, mistaken, pool)
 
 
 def _open(watched: Sequence[Watched], limit: float, seed: int) -> Figure:
@@ -240,6 +241,7 @@ def _judge(one: _Judged, seed: int) -> JudgeRecord:
 
     hidden, untouched, covered = ([sides[side] for sides in one.found] for side in range(3))
     single = video_attacks.level(one.pool, RATES[0])
+    wrong = [video_attacks.accepted(item, one.pool, RATES[0]) for item in one.mistaken]
     return JudgeRecord(
         recogniser=one.recogniser.name,
         kind=one.recogniser.kind,
@@ -252,7 +254,10 @@ def _judge(one: _Judged, seed: int) -> JudgeRecord:
         untouched_rank1=over([float(item.hits.mean()) for item in untouched]),
         accepted=accepted(0),
         untouched_accepted=accepted(1),
-        own_accepted=None if single is None or not len(one.own) else _number(_mean(one.own > single)),
+        mistaken={
+            attack: _number(_mean(np.array([value for row in wrong if (value := row[attack]) is not None])))
+            for attack in ATTACKS
+        },
         outline={
             "recognised": over(
                 [nan if single is None else _mean(item.similarities > single) for item in covered]

@@ -86,28 +86,47 @@ def compare(tracks: Sequence[Sights], rate: float) -> list[tuple[Found, Found, F
 
     tracks: of one recogniser, each with ``LEAST`` frames at least. rate: frames per second.
     """
-    parts = [halves(track.frames, rate) for track in tracks]
     galleries = _galleries(tracks, rate)
-    found = []
-    for number, (track, pairs) in enumerate(zip(tracks, parts, strict=True)):
-        sides = []
-        for rows, at in (
-            (track.after, None),
-            (track.before, None),
-            (track.covered, track.covered_at),
-        ):
-            similarities, hits, together = np.empty(len(rows)), np.full(len(rows), nan), -1.0
-            for (_, of), gallery in zip(pairs, galleries, strict=True):
-                probes = of if at is None else np.flatnonzero(np.isin(at, of))
-                likeness = np.asarray(rows[probes] @ gallery.T, np.float32)
-                similarities[probes] = likeness[:, number]
-                if len(tracks) > 1:
-                    hits[probes] = rank_shares(likeness, np.full(len(probes), number), 1)[:, 0]
-                if len(probes):
-                    together = max(together, float(mean_direction(rows[probes]) @ gallery[number]))
-            sides.append(Found(similarities, hits, together))
-        found.append((sides[0], sides[1], sides[2]))
-    return found
+    return [
+        (
+            _found(track, track.after, galleries, number, rate),
+            _found(track, track.before, galleries, number, rate),
+            _found(track, track.covered, galleries, number, rate, track.covered_at),
+        )
+        for number, track in enumerate(tracks)
+    ]
+
+
+def mistaken(tracks: Sequence[Sights], apart: Collection[tuple[int, int]], rate: float) -> list[Found]:
+    """Return what the attacks find in anonymised frames when they look for another person of the video.
+
+    apart: numbers (a, b) of tracks that share a frame; either is taken for the other. rate: frames per second.
+    """
+    galleries = _galleries(tracks, rate)
+    pairs = sorted({*apart, *((b, a) for a, b in apart)})
+    return [_found(tracks[a], tracks[a].after, galleries, b, rate) for a, b in pairs]
+
+
+def _found(
+    track: Sights,
+    rows: Floats,
+    galleries: tuple[Floats, Floats],
+    person: int,
+    rate: float,
+    at: Rows | None = None,
+) -> Found:
+    """Return how alike embeddings of a track's frames, or of its frames ``at``, are to a person's originals."""
+    similarities, hits, together = np.empty(len(rows)), np.full(len(rows), nan), -1.0
+    for (_, half), gallery in zip(halves(track.frames, rate), galleries, strict=True):
+        probes = half if at is None else np.flatnonzero(np.isin(at, half))
+        if not len(probes):
+            continue
+        likeness = np.asarray(rows[probes] @ gallery.T, np.float32)
+        similarities[probes] = likeness[:, person]
+        if len(gallery) > 1:
+            hits[probes] = rank_shares(likeness, np.full(len(probes), person), 1)[:, 0]
+        together = max(together, float(mean_direction(rows[probes]) @ gallery[person]))
+    return Found(similarities, hits, together)
 
 
 def own_impostors(tracks: Sequence[Sights], apart: Collection[tuple[int, int]], rate: float) -> Scores:

@@ -64,8 +64,9 @@ class TrackRecord(_Model):
 class JudgeRecord(_Model):
     """The attacks by one recogniser, over tracks. cosine, untouched, alike, rank1: see ``SightRecord``. strangers: mean
     similarity of originals of two people, over ``pairs``; None without any. accepted, untouched_accepted: by attack and
-    FAR, of anonymised frames and of originals. own_accepted: share of pairs of two people of the video who are accepted
-    at the first of these FARs. outline: the same of single frames with the face black, by measure."""
+    FAR, of anonymised frames and of originals. mistaken: by attack, share of anonymised tracks that are accepted as
+    another person of the video, at the first of these FARs; None where pairs are too few. outline: of single frames
+    with the face black, by measure."""
 
     recogniser: str
     kind: str
@@ -78,14 +79,14 @@ class JudgeRecord(_Model):
     untouched_rank1: Value
     accepted: dict[str, dict[str, Value]]
     untouched_accepted: dict[str, dict[str, Value]]
-    own_accepted: float | None
+    mistaken: dict[str, float | None]
     outline: dict[str, Value]
 
 
 class VideoHeadline(_Model):
     """The worst that black boxes found by one measure. untouched: the same in the original. outline: of single frames
-    with the face black. chance: what guessing gives, or mistakes with the video's own people. beyond: whether the figure
-    is surely above these."""
+    with the face black. chance: what guessing gives, or how often others of the video are mistaken for the person.
+    beyond: whether the figure is surely above these."""
 
     measure: Literal["recognised", "rank 1", "alike"]
     recogniser: str

@@ -95,7 +95,7 @@ def _summary(evaluation: VideoEvaluation) -> str:
     ]
     return (
         "<div class=scroll><table><thead><tr><th>the worst that was found<th class=left><th>%<th>in the original, %"
-        f"<th>outline alone, %<th>by chance, %</thead><tbody>{''.join(rows)}</tbody></table></div><p class=soft>By recognisers that no method "
+        f"<th>outline alone, %<th>by chance or<br>mistake, %</thead><tbody>{''.join(rows)}</tbody></table></div><p class=soft>By recognisers that no method "
         "has seen. In small: 95 % intervals, over tracks. A figure that must stay low is judged by its upper end.</p>"
     )
 

@@ -23,10 +23,10 @@ def headlines_of(judges: Sequence[JudgeRecord]) -> list[VideoHeadline]:
             figure=item.accepted[attack][rate],
             untouched=item.untouched_accepted[attack][rate],
             outline=item.outline["recognised"],
-            chance=max(RATES[0], item.own_accepted or 0.0),
+            chance=max(RATES[0], item.mistaken[attack] or 0.0),
             beyond=_beyond(
                 item.accepted[attack][rate],
-                max(RATES[0], item.own_accepted or 0.0),
+                max(RATES[0], item.mistaken[attack] or 0.0),
                 item.outline["recognised"],
             ),
         )
@@ -110,7 +110,8 @@ def told(row: VideoHeadline) -> str:
             what = "of a track's frames" if row.attack == "frame" else "of tracks"
             return (
                 f"{share:.1f} % {what} are recognised by {by}, at a FAR of {RATES[0]:g} ({before:.1f} % untouched, "
-                f"{100 * (row.outline.value or 0.0):.1f} % by the outline of the face alone, {100 * row.chance:.1f} % of the video's own strangers)"
+                f"{100 * (row.outline.value or 0.0):.1f} % by the outline alone; others of the video are mistaken for "
+                f"them in {100 * row.chance:.1f} %)"
             )
         case "rank 1":
             return (
