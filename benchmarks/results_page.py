@@ -172,7 +172,7 @@ def brought_back(found: dict[str, Any]) -> str:
             "means that the face is back.",
             table(["method", "left", "ridge", "U-Net"], rows),
             "Beside it what Gu et al. (ECCV 2020, tables 1 and 2) published. *Not the same protocol*: theirs are whole crops "
-            "of CASIA at 128 px, with the background, an inverting network trained for days on 364,000 pictures, and L1 and "
+            "of CASIA at 128 px, with the background, an inverting network trained on some 364,000 pictures, and L1 and "
             "L2 of a range that they do not state; LPIPS needs weights that incog does not ship (see `--lpips`).",
             table(["published", "LPIPS", "DSSIM", "L1", "L2"], published),
         ]

@@ -68,10 +68,10 @@ def learn_unet(
     """Return the function that restores aligned crops (B, S, S, 3) uint8, learnt on pairs of those of other people.
 
     hidden, originals: (N, S, S, 3), N at least ten, S a multiple of 16. people: who each pair shows; where they are
-    told, whole people are held out. The network begins with the hidden crop as it is, and is
-    judged on the pairs held out: where it does not come nearer to the originals than the hidden crops are, these are
-    returned as they are. One seed, number of steps and number of threads give one result on one machine. threads: of
-    PyTorch, 0 as it is set.
+    told, whole people are held out. The network begins with the hidden crop as it is, and is judged on the pairs held
+    out: where it does not come nearer to the originals than the hidden crops are, these are returned as they are. One
+    seed, number of steps and number of threads give one result on one machine. threads: of PyTorch while it learns, 0
+    as it is set.
 
     Raises ValueError for other shapes, ModelError where PyTorch is not installed.
     """
@@ -211,7 +211,7 @@ def _network() -> Any:
 
     class Block(nn.Sequential):
         def __init__(self, inputs: int, outputs: int) -> None:
-            # Without normalisation a step takes a fifth less, and few steps end nearer.
+            # Without normalisation a step takes a fifth less time, and ends about as near.
             super().__init__(
                 nn.Conv2d(inputs, outputs, 3, padding=1),
                 nn.SiLU(inplace=True),
