@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from math import log10
+from math import ceil, floor, log10
 
 WIDTH, HEIGHT = 460, 300
 LEFT, RIGHT, TOP, BOTTOM = 54, 16, 14, 44
@@ -13,7 +13,11 @@ LEFT, RIGHT, TOP, BOTTOM = 54, 16, 14, 44
 COLOURS = ("#3867d6", "#d1495b", "#2a9d6f", "#b8860b", "#7b4fb5", "#2b8ca3", "#8d5524", "#6b7280")
 """Told apart also by those who see few colours; each line has a mark of its own besides."""
 
-MARKS = ("●", "■", "▲", "◆", "▼", "✚", "✖", "★")
+MARKS = ("●", "■", "▲", "◆", "▼", "✚", "✖")
+"""One fewer than colours, so that the ninth line has not the look of the first."""
+
+STEPS = (1, 2, 5, 10)
+"""Between two ticks, times a power of ten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,11 @@ class Axis:
         if self.logarithmic:
             first, last = round(log10(self.low)), round(log10(self.high))
             return [10.0**power for power in range(first, last + 1)]
-        return [self.low + (self.high - self.low) * number / 4 for number in range(5)]
+        rough = (self.high - self.low) / 5
+        power = 10.0 ** floor(log10(rough))
+        step = next(power * size for size in STEPS if power * size >= rough * 0.999)
+        first, last = ceil(self.low / step - 1e-6), floor(self.high / step + 1e-6)
+        return [step * number for number in range(first, last + 1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +99,8 @@ def chart(x: Axis, y: Axis, series: Sequence[Series], title: str) -> str:
         legend.append(f'<li><span style="color:{colour}">{mark}</span> {escape(one.name)}</li>')
     parts.append("</svg>")
     return (
-        f'<figure>{"".join(parts)}<figcaption><ul class="legend">{"".join(legend)}</ul></figcaption></figure>'
+        f"<figure><b>{escape(title)}</b>{''.join(parts)}"
+        f'<figcaption><ul class="legend">{"".join(legend)}</ul></figcaption></figure>'
     )
 
 
