@@ -91,8 +91,9 @@ def test_a_trace_of_the_face_is_found(items: list[Item]) -> None:
     assert "; 9 are claimed" in found.told
 
 
-def test_too_small_a_noise_is_found(items: list[Item]) -> None:
-    (found,) = claims.audit(Careless(epsilon=1.0, blocks=1), items, seed=1)
+@pytest.mark.parametrize("blocks", [1, 8])
+def test_too_small_a_noise_is_found(blocks: int, items: list[Item]) -> None:
+    (found,) = claims.audit(Careless(epsilon=1.0, blocks=blocks), items, seed=1)
     assert not found.kept
     assert 1 < found.measured <= 3
 
@@ -107,7 +108,9 @@ def test_too_few_people_behind_a_result_are_found(items: list[Item]) -> None:
 
 
 def test_what_cannot_be_tried_is_said(items: list[Item]) -> None:
-    (found,) = claims.audit(DpPixelate(pixels=100_000), items, seed=1)
-    assert found.kept
-    assert found.trials == 0
-    assert found.told.startswith("not tried")
+    (large,) = claims.audit(DpPixelate(pixels=100_000), items, seed=1)
+    (few,) = claims.audit(Leaky(), items[:10], seed=1)
+    for found in (large, few):
+        assert found.kept
+        assert found.trials == 0
+        assert found.told.startswith("not tried")

@@ -28,6 +28,12 @@ if TYPE_CHECKING:
     from incog.evaluate.recognisers import Recogniser
     from incog.evaluate.run import Supplied
 
+EIGENFACES = "eigenfaces"
+"""The recogniser that is made from the faces of people whom attackers know, so only within a run."""
+
+COMPONENTS = 50
+"""Principal components of eigenfaces."""
+
 RECOGNISERS = ("incog", "incog-b", "dlib", "lbp")
 """Those that judge unless others are named; those that are not installed do not, and that is said."""
 
@@ -76,8 +82,8 @@ Recognisers = Annotated[
     typer.Option(
         "--recogniser",
         metavar="NAME[=FILE.onnx]",
-        help=f"Who judges: {', '.join(RECOGNISERS)}, or an ONNX file with its TOML beside it; repeatable. Default: all "
-        "that are installed.",
+        help=f"Who judges: {', '.join((*RECOGNISERS, EIGENFACES))}, or an ONNX file with its TOML beside it; "
+        "repeatable. Default: all that are installed.",
     ),
 ]
 Quick = Annotated[bool, typer.Option("--quick", help="Few people: an answer in minutes, not to be quoted.")]
@@ -183,7 +189,10 @@ def evaluate(
         settings = replace(QUICK if quick else FULL if full else Settings(), seed=seed)
         if people is not None:
             settings = replace(settings, people=people)
-        judges = judges_of(recogniser, threads, screen)
+        if recogniser is None or EIGENFACES in recogniser:
+            settings = replace(settings, eigenfaces=COMPONENTS)
+        named_judges = None if recogniser is None else [name for name in recogniser if name != EIGENFACES]
+        judges = judges_of(named_judges, threads, screen)
         brought = supplied(settings.steps, seed, threads, lpips, lpips_weights, inception, screen)
         with (
             reports(report, overwrite=overwrite) as (told, shown),

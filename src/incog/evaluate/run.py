@@ -19,8 +19,9 @@ from incog.data.faces import Split
 from incog.data.readers import read
 from incog.errors import InputError
 from incog.evaluate import claims, groups, privacy, utility
-from incog.evaluate.attacks import Pairs
+from incog.evaluate.attacks import FEWEST, RATES, Pairs
 from incog.evaluate.claims import Audited
+from incog.evaluate.classical import Eigenfaces
 from incog.evaluate.document import (
     AttackRecord,
     AuditRecord,
@@ -75,13 +76,15 @@ WORDS = (
 @dataclass(frozen=True, slots=True)
 class Settings:
     """people: who are attacked, at most; None for all. known: who attackers learn from, at most. seed: of all that is
-    drawn. steps: of training the inverting network; 0 for none. quick: said in the report."""
+    drawn. steps: of training the inverting network; 0 for none. eigenfaces: components of a recogniser that is made
+    from the pictures of known people; 0 for none. quick: said in the report."""
 
     people: int | None = 300
     known: int | None = 150
     pictures: int = 3
     seed: int = 0
     steps: int = 400
+    eigenfaces: int = 0
     quick: bool = False
 
 
@@ -164,6 +167,11 @@ def evaluate(
         )
     tell("looking for faces")
     cast = _cast(data, perception, settings, only)
+    if settings.eigenfaces:
+        known, points = [item.picture for item in cast.known], [item.points for item in cast.known]
+        # The first three follow the light.
+        count = min(settings.eigenfaces, len(known) // 2)
+        recognisers = [*recognisers, Eigenfaces(known, points, components=count, dropped=3)]
     originals = privacy.embed_originals(cast, recognisers, tell=tell)
     untouched = privacy.untouched(cast, recognisers, originals, seed=settings.seed)
     sees = make_attributes(JUDGE)
@@ -321,6 +329,7 @@ def _measured(
     tell(f"{treatment.name}: utility")
     figures = {
         "pixels": utility.differences(cast.judged, judged, seed=seed),
+        "seam": utility.seam(cast.judged, judged, seed=seed),
     }
     for name, make_one in DETECTORS.items():
         figures[f"detection, {name}"] = utility.detection(
@@ -352,6 +361,8 @@ def _measured(
         figures["set"] = utility.sets(bench.originals.judged[own.name, "picture"], after, seed=seed)
     audited: list[Audited] = []
     if treatment.method is not None:
+        if treatment.method.keyed and own is not None:
+            figures["keys"] = utility.over_keys(treatment, cast.judged, own, seed=seed)
         figures["speed, ms a face"] = utility.speed(treatment.method, cast.known, seed=seed)
         audited = claims.audit(
             treatment.method, cast.known, seed=seed, tell=lambda text: tell(f"{treatment.name}: {text}")
@@ -466,6 +477,13 @@ def _document(
         )
     if bench.supplied.inception:
         words.append(warning(count))
+    untold = [rate for rate in RATES if different * rate < FEWEST]
+    if untold:
+        rates = ", ".join(f"{rate:g}" for rate in untold)
+        words.append(
+            f"Not told: true acceptance at FAR {rates}. That needs {FEWEST / max(untold):,.0f} pairs of different "
+            f"people at least, and there are {different:,}."
+        )
     if different < LEAST_PAIRS:
         words.append(
             f"Thresholds rest on {different:,} pairs of different people. Figures that are quoted should rest on "

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from math import nan
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from incog import geometry
 from incog.alignment import crop
 from incog.evaluate import quality
 from incog.evaluate.claims import crops_of
 from incog.evaluate.intervals import Figure, mean_over_people, wilson
+from incog.evaluate.recognisers import Recogniser
 from incog.evaluate.samples import GREY, Item, face_only
 from incog.evaluate.temporal import altered_share, coding_tolerance
+from incog.evaluate.treatments import Treatment
 from incog.keys import Secret, derive
 from incog.methods.base import Method
 from incog.perceive.attributes import CLASSES, Attributes, OnnxAttributes
@@ -40,6 +44,12 @@ LARGE = 200
 SIDE = 128
 """Shifts are told in pixels of a picture of this width (Gu et al. 2020)."""
 
+
+BAND = 0.1
+"""Width of the bands at the mask's edge, as a share of the mask's longer side."""
+
+KEYS, KEYED = 10, 20
+"""Keys that a face is hidden with, and people who are, to see how much results differ."""
 
 BATCH, WARM = 64, 10
 """Faces that a method's speed is measured on, and runs that do not count."""
@@ -199,6 +209,64 @@ def left_open(items: Sequence[Item], after: Sequence[Bytes]) -> Figure:
         tolerance = coding_tolerance(item.picture, view, item.hull, faces=[item.hull])
         count += altered_share(item.picture, view, item.hull, tolerance=tolerance) < OPEN
     return wilson(count, len(items))
+
+
+def seam(items: Sequence[Item], after: Sequence[Bytes], *, seed: int = 0) -> dict[str, Figure]:
+    """Return how far the sharpness on both sides of the mask's edge differs, in octaves.
+
+    sharpness_step: mean of |log2 (inside / outside)|, where sharpness is the mean gradient of luma in a band of a tenth
+    of the face on either side. sharpness_step_before: the same of the originals, so what a seam that does not show has.
+    """
+    people = [item.person for item in items]
+    views = {"sharpness_step": list(after), "sharpness_step_before": [item.picture for item in items]}
+    return {
+        name: mean_over_people(
+            np.array([_step(view, item.hull) for view, item in zip(some, items, strict=True)]),
+            people,
+            seed=seed,
+        )
+        for name, some in views.items()
+    }
+
+
+def _step(picture: Bytes, hull: Floats) -> float:
+    height, width = picture.shape[:2]
+    inside = geometry.mask([hull], (0, 0, width, height), 0) > 0
+    reach = max(2, round(BAND * float(np.ptp(hull, axis=0).max())))
+    # The feather itself belongs to neither side.
+    near = max(1, reach // 3)
+
+    def grown(mask: Bytes, by: int) -> Bytes:
+        return np.asarray(cv2.dilate(mask, np.ones((2 * by + 1, 2 * by + 1), np.uint8)), np.uint8)
+
+    own, other = inside.astype(np.uint8), (~inside).astype(np.uint8)
+    inner = inside & (grown(other, reach) > 0) & (grown(other, near) == 0)
+    outer = ~inside & (grown(own, reach) > 0) & (grown(own, near) == 0)
+    if not inner.any() or not outer.any():
+        return 0.0
+    luma = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    steep = np.hypot(cv2.Sobel(luma, cv2.CV_32F, 1, 0), cv2.Sobel(luma, cv2.CV_32F, 0, 1))
+    return float(abs(np.log2((steep[inner].mean() + 1) / (steep[outer].mean() + 1))))
+
+
+def over_keys(
+    treatment: Treatment, items: Sequence[Item], recogniser: Recogniser, *, seed: int = 0
+) -> dict[str, Figure]:
+    """Return how much results of one face differ from key to key.
+
+    diversity: mean of 1 - cosine over pairs of KEYS results of one picture under keys of their own, to a recogniser.
+    Of the first pictures of up to KEYED people.
+    """
+    first: dict[str, Item] = {}
+    for item in items:
+        if len(first) < KEYED:
+            first.setdefault(item.person, item)
+    values = []
+    for item in first.values():
+        # A picture's key follows from its name.
+        renamed = [replace(item, name=f"{item.name} {number}") for number in range(KEYS)]
+        values.append(quality.diversity(recogniser(treatment(renamed), [item.points] * KEYS)))
+    return {"diversity": mean_over_people(np.array(values), list(first), seed=seed)}
 
 
 def recovered(items: Sequence[Item], faces: Bytes, *, seed: int = 0) -> dict[str, Figure]:
