@@ -30,6 +30,7 @@ from incog.methods import METHODS, make
 from incog.pipeline import Perception
 
 JUDGES = ("dlib", "incog-b", "incog", "lbp")
+COMPONENTS = 50
 
 
 def defaced(data: dict[str, Path], settings: run.Settings, folder: Path) -> Files:
@@ -60,7 +61,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=common.RESULTS / "evaluation.json")
     words = parser.parse_args()
     data = sources(words.data)
-    settings = replace(run.Settings(), people=words.people, pictures=words.pictures)
+    settings = replace(run.Settings(), people=words.people, pictures=words.pictures, eigenfaces=COMPONENTS)
     names = words.only or [*METHODS, "deface"]
     looking = Perception(threads=words.threads)
     treatments: list[Treatment] = [

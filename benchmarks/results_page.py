@@ -194,7 +194,9 @@ def use(found: dict[str, Any]) -> str:
                 plain(looks["age_difference"]),
                 share(looks["gender_kept"], interval=False),
                 share(looks["expression_kept"], interval=False),
+                share(parts["pose and gaze"].get("trusted"), interval=False),
                 plain(parts["pixels"]["dssim"]),
+                plain(parts["seam"]["sharpness_step"], 2),
                 plain(parts.get("set", {}).get("fed")),
                 plain(parts.get("speed, ms a face", {}).get("one_at_a_time"), 2),
             ]
@@ -205,7 +207,8 @@ def use(found: dict[str, Any]) -> str:
             "Faces that CenterFace and dlib's HOG still find, in per cent of those found before; shift of box and of five "
             "points in px of a picture 128 wide, where CenterFace still finds it (Gu et al. published 1.62 / 0.76 for "
             "anonymised LFW faces, by MTCNN); change of the age and share whose gender and expression look the same to "
-            "`attributes-b`; DSSIM of whole pictures; FED, the Frechet distance over incog's embedder, which is not FID; ms a "
+            "`attributes-b`; share whose 130 landmarks can still be relied on; DSSIM of whole pictures; step of sharpness at the "
+            f"mask's edge in octaves ({plain(found['methods'][0]['utility']['seam']['sharpness_step_before'], 2)} in the originals); FED, the Frechet distance over incog's embedder, which is not FID; ms a "
             "face of 112 px for the method alone.",
             table(
                 [
@@ -216,7 +219,9 @@ def use(found: dict[str, Any]) -> str:
                     "age",
                     "gender",
                     "expression",
+                    "landmarks",
                     "DSSIM",
+                    "seam",
                     "FED",
                     "ms",
                 ],
