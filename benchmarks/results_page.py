@@ -16,6 +16,7 @@ ATTACKS = (
     "plain",
     "retrained",
     "parrot",
+    "linkage",
     "inversion",
     "trained inversion",
     "restoration",
@@ -267,11 +268,16 @@ def falco(found: dict[str, Any]) -> str:
     )
 
 
+def _came(audit: dict[str, Any]) -> str:
+    if not audit["trials"]:
+        return ""
+    return "Not refuted: " if audit["kept"] else "**Refuted**: "
+
+
 def audited(found: dict[str, Any]) -> str:
     """Return the section on claims that were tried."""
     lines = [
-        f"- **{method['method']}**: {audit['statement']} {'Not refuted' if audit['kept'] else '**Refuted**'}: "
-        f"{audit['told']}."
+        f"- **{method['method']}**: {audit['statement']} {_came(audit)}{audit['told']}."
         for method in found["methods"]
         for audit in method["audits"]
     ]

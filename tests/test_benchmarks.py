@@ -20,6 +20,7 @@ needs_data = pytest.mark.skipif(
 sys.path.insert(0, str(BENCHMARKS))
 leaks = pytest.importorskip("leaks", reason="the benchmarks need psutil and scikit-image")
 import clips  # noqa: E402
+import evaluation  # noqa: E402
 import heads  # noqa: E402
 import photos  # noqa: E402
 import tables  # noqa: E402
@@ -222,3 +223,47 @@ def test_a_written_clip_is_read_upright(tmp_path, rotation):
     frames = list(clips.read(path))
     assert len(frames) == 3
     assert np.abs(frames[0].astype(int) - picture).mean() < 8
+
+
+# Evaluations that are joined
+
+
+def part(*methods: str, seed: int = 0) -> dict:
+    """Return a result with methods by name."""
+    return {
+        "commit": "c",
+        "evaluation": {
+            "version": 1,
+            "program": "incog",
+            "versions": {},
+            "recognisers": [],
+            "untouched": [],
+            "floor": {},
+            "protocol": {"seed": seed, "memory": len(methods), "guess_seconds": 0.1 * len(methods)},
+            "methods": [{"method": name} for name in methods],
+        },
+    }
+
+
+def test_evaluations_of_one_protocol_are_joined_in_the_order_of_methods():
+    found = evaluation.joined([part("deface", "pixelate"), part("fill", "blur", "edges")])["evaluation"]
+    assert [method["method"] for method in found["methods"]] == [
+        "fill",
+        "pixelate",
+        "blur",
+        "edges",
+        "deface",
+    ]
+    assert found["protocol"]["memory"] == 3
+
+
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        ((part("fill"), part("blur", seed=1)), "protocol differ"),
+        ((part("fill"), part("fill")), "there twice"),
+    ],
+)
+def test_evaluations_that_do_not_fit_are_not_joined(parts, said):
+    with pytest.raises(SystemExit, match=said):
+        evaluation.joined(list(parts))

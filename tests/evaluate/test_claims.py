@@ -113,4 +113,4 @@ def test_what_cannot_be_tried_is_said(items: list[Item]) -> None:
     for found in (large, few):
         assert found.kept
         assert found.trials == 0
-        assert found.told.startswith("not tried")
+        assert found.told.startswith("Not tried")

@@ -101,7 +101,7 @@ class Finds:
 class Squints:
     """A recogniser that compares coarse patterns of aligned faces, each channel without its mean."""
 
-    name, kind, note, sha256 = "squints", "black box", "drawn faces only", ""
+    name, kind, note, sha256, settings = "squints", "black box", "drawn faces only", "", ""
 
     def __call__(self, pictures: Sequence[Bytes], points: Sequence[Floats]) -> Floats:
         rows = []
@@ -162,6 +162,13 @@ def test_a_face_that_nobody_finds_stays_and_counts(data: dict[str, Path]) -> Non
     for number, (item, view) in enumerate(zip(items, after, strict=True)):
         assert np.array_equal(item.picture, view) == (number < 2)
         np.testing.assert_allclose(item.points, POINTS, atol=0.01)
+
+
+def test_one_picture_plays_one_part(data: dict[str, Path]) -> None:
+    chosen, seen = samples.choose(list(read(data)), ["test"], people=2, pictures=1), set[bytes]()
+    first, again = (samples.load(chosen, cast("Any", Finds()), FaceHulls(None), seen=seen) for _ in range(2))
+    assert len(first[0]) == 2
+    assert again == ([], dict.fromkeys((item.name for item in first[0]), samples.TWICE))
 
 
 def test_the_face_alone_shows_nothing_else(data: dict[str, Path]) -> None:
@@ -245,6 +252,13 @@ def test_people_without_second_pictures_are_too_few(data: dict[str, Path]) -> No
         InputError, match="at least two people of the test part must have two pictures, got 0"
     ):
         evaluate([hidden("fill")], data, [Squints()], perception(), Settings(people=5, known=5, pictures=1))
+
+
+def test_attackers_need_pictures_to_learn_from(data: dict[str, Path]) -> None:
+    with pytest.raises(
+        InputError, match="at least 10 pictures of the dev and train part to learn from, got 6"
+    ):
+        evaluate([hidden("fill")], data, [Squints()], perception(), Settings(people=5, known=2, pictures=3))
 
 
 def test_verdicts_go_by_the_upper_end(results: Results) -> None:
@@ -437,6 +451,16 @@ def test_another_run_is_not_taken_for_this_one(data: dict[str, Path], tmp_path: 
     evaluate(treatments, data, [Squints()], perception(), SETTINGS, progress=folder, tell=heard.append)
     assert "pixelate: hiding" in heard, "a damaged record counts as none"
     heard.clear()
+    for path in folder.glob("*.npz"):
+        path.write_bytes(path.read_bytes()[:-20])
+    evaluate(treatments, data, [Squints()], perception(), SETTINGS, progress=folder, tell=heard.append)
+    assert "pixelate: hiding" in heard, "damaged pictures count as none"
+    heard.clear()
+    judge = Squints()
+    judge.settings = "channels: bgr"
+    evaluate(treatments, data, [judge], perception(), SETTINGS, progress=folder, tell=heard.append)
+    assert "pixelate: hiding" in heard, "a recogniser that takes faces otherwise is another"
+    heard.clear()
     other = replace(SETTINGS, seed=1)
     evaluate(treatments, data, [Squints()], perception(), other, progress=folder, tell=heard.append)
     assert "pixelate: hiding" in heard
@@ -470,7 +494,8 @@ def folders(data: dict[str, Path], tmp_path: Path) -> tuple[Path, Path]:
 def test_files_are_matched_by_place(folders: tuple[Path, Path]) -> None:
     before, after = folders
     originals = list(read({"originals": before}))
-    gone, small, broken, twice = [sample.name for _, sample in originals[:4]]
+    gone, small, broken, twice, lost = [sample.name for _, sample in originals[:5]]
+    (before / lost).unlink()
     (after / gone).with_suffix(".webp").unlink()
     Image.new("RGB", (64, 64)).save((after / small).with_suffix(".webp"), lossless=True)
     (after / broken).with_suffix(".webp").write_bytes(b"RIFF0000WEBPVP8 ")
@@ -480,12 +505,13 @@ def test_files_are_matched_by_place(folders: tuple[Path, Path]) -> None:
     found = Files.beside("tool", originals, after)
     assert found.faults == {
         "originals without a file": [gone],
+        "originals that cannot be read": [lost],
         "files of another size than their originals": [small],
         "pictures that cannot be read": [broken],
         "names that stand for several files": [Path(twice).stem],
         "files without an original": ["stranger"],
     }
-    assert len(found.paths) == len(originals) - 4
+    assert len(found.paths) == len(originals) - 5
     with pytest.raises(InputError, match="1 files without an original: stranger") as caught:
         found.check(partial=False)
     assert "--allow-partial" in caught.value.hint
@@ -578,6 +604,7 @@ def test_the_command_writes_both_reports(
         (("--method", "nothing"), "the method must be one of"),
         ((), "--data must be given"),
         (("a", "--method", "fill"), "ORIGINALS must be given with ANONYMISED"),
+        ((".", "nowhere"), "ANONYMISED must be a folder, got nowhere"),
         (("--quick", "--full", "--data", "x=."), "--quick must be given without --full"),
         (("--recogniser", "nobody", "--data", "x=."), "recogniser must be one of"),
     ],

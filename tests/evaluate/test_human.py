@@ -10,6 +10,7 @@ import stat
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -148,6 +149,14 @@ def test_pairs_that_cannot_be_drawn_are_refused(items: list[Item]) -> None:
     with pytest.raises(InputError, match="so many pairs cannot be drawn from 2 people") as caught:
         draw(items[:6], ["m"], pairs=24, controls=0.2)
     assert "fewer pairs" in caught.value.hint
+
+
+def test_few_people_make_a_smaller_sheet(items: list[Item]) -> None:
+    looks: Any = [SimpleNamespace(gender=[1.0, 0.0], ethnicity=[1.0] + [0.0] * 4, age=40.0)] * 6
+    views = dict.fromkeys("abc", lambda some: [one.picture for one in some])
+    _, made = human.export(items[:6], looks, views)
+    # Two people with three pictures make twelve pairs of one person.
+    assert Counter(pair.method for pair in made.pairs) == {"a": 6, "b": 6, "c": 6, None: 2}
 
 
 # The sheet and its key

@@ -111,7 +111,7 @@ class Sees:
 class Squints:
     """A recogniser that compares coarse patterns of aligned faces, each channel without its mean."""
 
-    name, kind, note, sha256 = "squints", "black box", "drawn faces only", ""
+    name, kind, note, sha256, settings = "squints", "black box", "drawn faces only", "", ""
 
     def __call__(self, pictures: Sequence[Bytes], points: Sequence[Floats]) -> Floats:
         rows = [np.zeros(14 * 14 * 3 + 1, np.float32)][: not pictures]

@@ -182,6 +182,8 @@ def evaluate(
             raise must_be(
                 "ORIGINALS", "given with ANONYMISED, without --method and --data", printable(originals)
             )
+        if anonymised is not None and not anonymised.is_dir():
+            raise must_be("ANONYMISED", "a folder", printable(anonymised))
         if originals is None and not given:
             raise must_be("--data", "given: pictures of named people", "nothing")
         if quick and full:
@@ -194,40 +196,41 @@ def evaluate(
         named_judges = None if recogniser is None else [name for name in recogniser if name != EIGENFACES]
         judges = judges_of(named_judges, threads, screen)
         brought = supplied(settings.steps, seed, threads, lpips, lpips_weights, inception, screen)
-        with (
-            reports(report, overwrite=overwrite) as (told, shown),
-            sheet_place(report / "human" if human else None, overwrite=overwrite) as save,
-        ):
-            looking = Perception(threads=threads)
-            treatments: list[Treatment] = [
-                Hidden(item, Secret.from_seed(seed), looking.hulls) for item in chosen
-            ]
-            only = None
-            if originals is not None and anonymised is not None:
-                given = sources([f"originals={originals}"], option="ORIGINALS")
-                files = Files.beside(anonymised.resolve().name or "files", read(given), anonymised)
-                files.check(partial=allow_partial)
-                treatments, only = [files], files.paths
-            unfinished = report / ".unfinished"
-            results = run(
-                treatments,
-                given,
-                judges,
-                looking,
-                settings,
-                only=only,
-                supplied=brought,
-                progress=unfinished,
-                tell=screen.say,
-            )
-            document = results.evaluation.model_dump(mode="json")
-            told.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-            sheets = [[(old if examples else None, new) for old, new in some] for some in results.examples]
-            shown.write_text(page(results.evaluation, sheets), encoding="utf-8")
+        # The sheet's place is tried first, and a sheet that cannot be drawn does not take the report with it.
+        with sheet_place(report / "human" if human else None, overwrite=overwrite) as save:
+            with reports(report, overwrite=overwrite) as (told, shown):
+                looking = Perception(threads=threads)
+                treatments: list[Treatment] = [
+                    Hidden(item, Secret.from_seed(seed), looking.hulls) for item in chosen
+                ]
+                only = None
+                if originals is not None and anonymised is not None:
+                    given = sources([f"originals={originals}"], option="ORIGINALS")
+                    files = Files.beside(anonymised.resolve().name or "files", read(given), anonymised)
+                    files.check(partial=allow_partial)
+                    treatments, only = [files], files.paths
+                unfinished = report / ".unfinished"
+                results = run(
+                    treatments,
+                    given,
+                    judges,
+                    looking,
+                    settings,
+                    only=only,
+                    supplied=brought,
+                    progress=unfinished,
+                    tell=screen.say,
+                )
+                document = results.evaluation.model_dump(mode="json")
+                told.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+                sheets = [
+                    [(old if examples else None, new) for old, new in some] for some in results.examples
+                ]
+                shown.write_text(page(results.evaluation, sheets), encoding="utf-8")
+            shutil.rmtree(unfinished, ignore_errors=True)
             if human:
                 labelled = dict(zip(names_of(results.evaluation.methods), treatments, strict=True))
                 save(*export(results.judged, results.looks, labelled, seed=seed))
-        shutil.rmtree(unfinished, ignore_errors=True)
         for record in results.evaluation.methods:
             screen.say(f"{record.method}: {record.verdict}")
         screen.say(f"wrote {report / 'report.html'} and {report / 'report.json'}")

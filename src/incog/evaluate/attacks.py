@@ -99,12 +99,12 @@ def judge(
     genuine = similarities[genuine_at].astype(np.float64)
     who = np.broadcast_to(names[:, None], same.shape)[genuine_at].tolist()
     impostor = similarities[~same].astype(np.float64)
-    # Where both sides are the same, each pair is there twice.
+    # Either of two pictures is a probe: two pairs of the same people, which where both sides are the same are one.
     twice = 2 if probes is gallery else 1
     own = {
         rate: verification.threshold_at(impostor, rate)
         for rate in RATES
-        if len(impostor) * rate >= FEWEST * twice
+        if len(impostor) * rate >= 2 * FEWEST
     }
     tar, calibrated = (
         {
@@ -265,13 +265,17 @@ RIDGES = (1e-4, 1e-3, 1e-2, 1e-1)
 """Penalties, as shares of the largest variance of the codes, of which the best on held-out crops is taken."""
 
 
+LEAST_LEARNT = 10
+"""Pairs that an inversion is learnt on, at least."""
+
+
 def learn_inversion(hidden: Bytes, originals: Bytes, *, most: int = 300) -> Inversion:
     """Return the inversion learnt on pairs of aligned crops (N, S, S, 3) uint8 of other people, N at least 10.
 
     It learns the difference to the original, so what a method leaves is kept. most: principal components on either
     side. A tenth of the pairs chooses the penalty. Raises ValueError for other shapes.
     """
-    if hidden.shape != originals.shape or len(hidden) < 10:
+    if hidden.shape != originals.shape or len(hidden) < LEAST_LEARNT:
         raise ValueError(
             f"there must be at least ten pairs of crops of one shape, got {hidden.shape} and {originals.shape}"
         )

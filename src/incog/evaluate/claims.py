@@ -60,7 +60,7 @@ def _span(method: Method, claim: Claim, check: Check, items: Sequence[Item], see
     """Count the dimensions that results span when geometry, key and frame are the same and only faces differ."""
     crops = crops_of(items[:: max(1, len(items) // FACES)][:FACES])
     if len(crops) - 1 <= check.bound:
-        told = f"not tried: {len(crops)} faces cannot span more than the {check.bound:g} dimensions that are claimed"
+        told = f"Not tried: {len(crops)} faces cannot span more than the {check.bound:g} dimensions that are claimed"
         return Audited(claim, 0.0, 0, True, told)
     key = _keys(seed, 1)[0]
     pixels = method(crops, [key] * len(crops)).pixels[:, crops.masks[0] > 0]
@@ -79,7 +79,7 @@ def _epsilon(method: Method, claim: Claim, check: Check, items: Sequence[Item], 
     where alone is looked, so that the noise of blocks without any does not drown them."""
     corner = ceil(sqrt(check.pixels))
     if 2 * check.pixels > SIDE**2:
-        told = f"not tried: neighbours differ in {check.pixels} pixels, more than a crop for trials has"
+        told = f"Not tried: neighbours differ in {check.pixels} pixels, more than a crop for trials has"
         return Audited(claim, 0.0, 0, True, told)
     black = np.zeros((SIDE, SIDE, 3), np.float32)
     white = black.copy()
@@ -114,7 +114,7 @@ def _anonymity(method: Method, claim: Claim, check: Check, items: Sequence[Item]
     # What a method calls unfit is never written.
     fit = [row for row in range(len(crops)) if not rendered.unfit[row]]
     if not fit:
-        return Audited(claim, 0.0, 0, True, "not tried: the method found no face fit")
+        return Audited(claim, 0.0, 0, True, "Not tried: the method found no face fit")
     outputs = [rendered.pixels[row][crops.masks[row] > 0].tobytes() for row in fit]
     fewest, groups = audits.anonymity(outputs, [items[row].person for row in fit])
     told = f"{len(fit)} faces became {groups} results, of at least {fewest} people each; {check.bound:g} are claimed"

@@ -37,13 +37,15 @@ def check(pictures: Sequence[Bytes], points: Sequence[Floats]) -> None:
 class Aligned(ABC):
     """Base of the recognisers: it checks, cuts and normalises, and a recogniser writes ``embed``.
 
-    size: side of the crops in pixels. template: (5, 2) float32, where the five points lie in them.
+    size: side of the crops in pixels. template: (5, 2) float32, where the five points lie in them. settings: see
+    ``recognisers.Recogniser``.
     """
 
     name: str
     kind: Kind
     note: str
     sha256: str = ""
+    settings: str = ""
     size: int = SIZE
     template: Floats = TEMPLATE
 

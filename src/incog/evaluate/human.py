@@ -588,6 +588,16 @@ def verdict(accuracy: Figure, controls: Value | None) -> str:
     return f"Not told from chance: {told}; {guess}."
 
 
+def _affordable(items: Sequence[Item], methods: int) -> int:
+    """Return how many pairs of each method there may be, at most ``PAIRS``: with few people pairs of one run out."""
+    of = Counter(item.person for item in items)
+    ones = sum(count * (count - 1) for count in of.values())
+    for pairs in range(PAIRS, 2, -2):
+        if methods * pairs // 2 + max(1, round(pairs * CONTROLS / 2)) <= ones:
+            return pairs
+    return 2
+
+
 def export(
     items: Sequence[Item],
     looks: Sequence[Attributes],
@@ -595,9 +605,15 @@ def export(
     *,
     seed: int = 0,
 ) -> tuple[str, Key]:
-    """Return a sheet and its key. treatments: by unique name, what hides pictures; only those on the sheet are hidden
-    again. looks: see ``traits``."""
-    pairs = draw(items, list(treatments), groups=traits(items, looks), seed=seed)
+    """Return a sheet and its key, of fewer than ``PAIRS`` pairs of each method where people are few. treatments: by
+    unique name, what hides pictures; only those on the sheet are hidden again. looks: see ``traits``."""
+    pairs = draw(
+        items,
+        list(treatments),
+        pairs=_affordable(items, len(treatments)),
+        groups=traits(items, looks),
+        seed=seed,
+    )
     views = {name: [item.picture[:0] for item in items] for name in treatments}
     for pair in pairs:
         if pair.method is not None:

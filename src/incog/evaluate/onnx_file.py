@@ -105,7 +105,7 @@ class Onnx(Aligned):
         """
         beside = path.with_suffix(".toml")
         self._settings = Settings.load(beside) if beside.exists() else Settings()
-        self.name = name
+        self.name, self.settings = name, repr(self._settings)
         self.kind: Kind = "white box" if self._settings.white else "black box"
         self.note = self._settings.note
         self.size = self._settings.size

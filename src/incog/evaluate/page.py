@@ -14,7 +14,7 @@ from incog.evaluate.privacy import ATTACKS
 
 def page(evaluation: Evaluation, examples: Sequence[Sequence[Example]]) -> str:
     """Return the page. examples: for each method in order."""
-    protocol = evaluation.protocol
+    protocol, names = evaluation.protocol, names_of(evaluation.methods)
     parts = [
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
         "<title>Evaluation by incog</title>",
@@ -23,9 +23,8 @@ def page(evaluation: Evaluation, examples: Sequence[Sequence[Example]]) -> str:
         f"<p class=soft>Made by {escape(evaluation.program)} on {evaluation.date}, from "
         f"{protocol.judged_pictures:,} pictures of {protocol.judged_people:,} people of "
         f"{escape(', '.join(protocol.data))}.{' A quick look: do not quote its figures.' if protocol.quick else ''}</p>",
-        _summary(evaluation),
+        _summary(evaluation, names),
     ]
-    names = names_of(evaluation.methods)
     if len(evaluation.methods) > 1:
         parts.append(f'<div class="charts">{_tradeoff(evaluation, names)}</div>')
     for number, (record, name) in enumerate(zip(evaluation.methods, names, strict=True)):
@@ -50,13 +49,13 @@ def _name(record: MethodRecord, records: Sequence[MethodRecord]) -> str:
     return f"{record.method} ({settings})"
 
 
-def _summary(evaluation: Evaluation) -> str:
+def _summary(evaluation: Evaluation, names: Sequence[str]) -> str:
     rows = []
-    for record in evaluation.methods:
+    for record, name in zip(evaluation.methods, names, strict=True):
         face, picture = record.headlines
         pixels = record.utility["pixels"]
         rows.append(
-            f"<tr><td>{escape(_name(record, evaluation.methods))}</td><td>{percent(face.rank1)}</td>"
+            f"<tr><td>{escape(name)}</td><td>{percent(face.rank1)}</td>"
             f"<td class=left>{escape(face.attack)}, {escape(face.recogniser)}</td><td>{percent(face.floor)}</td>"
             f"<td>{percent(picture.rank1)}</td><td>{percent(picture.floor)}</td>"
             f"<td>{percent(record.utility['detection, centerface']['detection_rate'])}</td>"
@@ -68,8 +67,8 @@ def _summary(evaluation: Evaluation) -> str:
         key=lambda row: row.rank1.value or 0,
     )
     verdicts = "".join(
-        f"<p class=verdict><b>{escape(_name(record, evaluation.methods))}.</b> {escape(record.verdict)}</p>"
-        for record in evaluation.methods
+        f"<p class=verdict><b>{escape(name)}.</b> {escape(record.verdict)}</p>"
+        for record, name in zip(evaluation.methods, names, strict=True)
     )
     return (
         f"{verdicts}<div class=scroll><table><thead><tr><th>method<th>worst attack on the face:<br>rank-1 hits, %"
@@ -191,7 +190,7 @@ def _audits(record: MethodRecord) -> str:
         return ""
     rows = "".join(
         f"<li>{'' if audit.kept else '<b class=bad>Refuted.</b> '}{escape(audit.statement)} "
-        f"<span class=soft>Tried: {escape(audit.told)}.</span></li>"
+        f"<span class=soft>{'Tried: ' * bool(audit.trials)}{escape(audit.told)}.</span></li>"
         for audit in record.audits
     )
     return f"<h3>Claims that were tried</h3><p>Trying can refute a claim, not prove it.</p><ul>{rows}</ul>"
@@ -246,7 +245,8 @@ def _how(evaluation: Evaluation) -> str:
         f"<th class=left>SHA-256</thead><tbody>{recognisers}</tbody></table></div>"
         f"<p>Rank 1: the share of probes whose person is the most alike of the gallery, ties split. TAR at FAR: the share "
         "of pairs of one person accepted at the threshold at which so many of the attack's own pairs of two people are; at "
-        "originals' FAR: at the threshold fixed on pairs of originals. "
+        "originals' FAR: at the threshold fixed on pairs of originals; results may all be alike, and pairs of two people then "
+        "pass it as often, so linkage is read by the former. "
         "AUC: how often a pair of one person is more alike than a pair of two; one half tells nothing, far below tells as "
         f"much as far above.</p><p class=soft>{escape(versions)}.</p>"
     )

@@ -6,7 +6,9 @@ Figures and hidden pictures alone are kept: no original, no embedding.
 from __future__ import annotations
 
 import hashlib
+import io
 import shutil
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -32,9 +34,10 @@ class Progress:
         """Return what ``keep`` kept, or None. Damaged records count as none."""
         try:
             text = self._path(name, ".json").read_text(encoding="utf-8")
-            with np.load(self._path(name, ".npz")) as file:
+            # From memory, as NumPy leaves a damaged file open.
+            with np.load(io.BytesIO(self._path(name, ".npz").read_bytes())) as file:
                 return MethodRecord.model_validate_json(text), [file[key] for key in file.files]
-        except (OSError, ValidationError, ValueError, EOFError):
+        except (OSError, ValidationError, ValueError, EOFError, zipfile.BadZipFile):
             return None
 
     def keep(self, name: str, record: MethodRecord, views: Sequence[Bytes]) -> None:

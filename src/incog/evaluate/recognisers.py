@@ -49,13 +49,15 @@ class Recogniser(Protocol):
     """Turns faces into embeddings; the cosine of two says how much they look like one person.
 
     kind: only a ``black box`` counts for the headline; a ``white box`` is known to methods; ``classical`` ones are not
-    trained to recognise. note: what a reader of its figures must know. sha256: of the weights, '' without.
+    trained to recognise. note: what a reader of its figures must know. sha256: of the weights, '' without. settings:
+    how it takes faces, where that can be set, so that another run is not taken for this one.
     """
 
     name: str
     kind: Kind
     note: str
     sha256: str
+    settings: str
 
     def __call__(self, pictures: Sequence[Bytes], points: Sequence[Floats]) -> Floats:
         """Return (N, D) float32 of unit norm, zeros where an embedding has no length.

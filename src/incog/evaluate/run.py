@@ -18,8 +18,8 @@ import numpy as np
 from incog.data.faces import Split
 from incog.data.readers import read
 from incog.errors import InputError
-from incog.evaluate import claims, groups, privacy, utility
-from incog.evaluate.attacks import FEWEST, RATES, Pairs
+from incog.evaluate import claims, groups, privacy, unet, utility
+from incog.evaluate.attacks import FEWEST, LEAST_LEARNT, RATES, Pairs
 from incog.evaluate.claims import Audited
 from incog.evaluate.classical import Eigenfaces
 from incog.evaluate.document import (
@@ -234,14 +234,17 @@ def _fingerprint(bench: _Bench, settings: Settings) -> str:
             digest.update(f"{item.name}\n{item.person}\n{item.hull.tobytes().hex()}\n".encode())
             digest.update(hashlib.sha256(item.picture.tobytes()).digest())
     for recogniser in bench.recognisers:
-        digest.update(f"{recogniser.name}\n{recogniser.kind}\n{recogniser.sha256}\n".encode())
+        digest.update(
+            f"{recogniser.name}\n{recogniser.kind}\n{recogniser.sha256}\n{recogniser.settings}\n".encode()
+        )
     for network in (bench.supplied.lpips, bench.supplied.inception):
-        digest.update(f"{network.sha256 if network else ''}\n".encode())
+        digest.update(f"{network.sha256}\n{network.settings}\n".encode() if network else b"\n")
     return digest.hexdigest()
 
 
 def _versions() -> dict[str, str]:
-    return {name: metadata.version(name) for name in VERSIONS}
+    names = [*VERSIONS, "torch"] if unet.available() else VERSIONS
+    return {name: metadata.version(name) for name in names}
 
 
 def _guess_seconds() -> float:
@@ -272,6 +275,7 @@ def _cast(
     parts: list[list[Item]] = []
     left_out: dict[str, str] = {}
     sought: list[set[str]] = []
+    seen: set[bytes] = set()
     # Those of the dev part first: incog's own networks were not trained on them.
     roles: list[tuple[list[Split], int | None]] = [
         (["test"], settings.people),
@@ -279,17 +283,22 @@ def _cast(
     ]
     for splits, people in roles:
         chosen = choose(samples, splits, people=people, pictures=settings.pictures)
-        items, reasons = load(chosen, perception.searcher, perception.hulls)
+        items, reasons = load(chosen, perception.searcher, perception.hulls, seen=seen)
         parts.append(items)
         sought.append({f"{source}/{sample.name}" for source, sample in chosen})
         left_out |= reasons
     cast = Cast(parts[0], parts[1], left_out, frozenset(sought[0]))
-    for items, part in ((cast.judged, "test"), (cast.known, "train")):
+    for items, part in ((cast.judged, "test"), (cast.known, "dev and train")):
         several = sum(count > 1 for count in Counter(item.person for item in items).values())
         if several < 2:
             raise InputError(
                 f"{', '.join(data)}: at least two people of the {part} part must have two pictures, got {several}"
             )
+    if len(cast.known) < LEAST_LEARNT:
+        raise InputError(
+            f"{', '.join(data)}: attackers must have at least {LEAST_LEARNT} pictures of the dev and train part to "
+            f"learn from, got {len(cast.known)}"
+        )
     return cast
 
 

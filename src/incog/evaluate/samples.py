@@ -110,17 +110,19 @@ def load(
     hulls: FaceHulls,
     *,
     mask_scale: float = geometry.MASK_SCALE,
+    seen: set[bytes] | None = None,
     tell: Callable[[int], None] = lambda done: None,
 ) -> tuple[list[Item], dict[str, str]]:
     """Return the pictures with their faces, and why others were left out. Raises InputError for one that cannot be
     read.
 
     The person's face is the one nearest to the dataset's points, or to the middle where it gives none. A picture that
-    is there twice is taken once.
+    is there twice is taken once. seen: marks of the pictures that were taken before, to which these are added, so that
+    none plays two parts.
     """
     items: list[Item] = []
     left_out: dict[str, str] = {}
-    seen: set[bytes] = set()
+    seen = set() if seen is None else seen
     for number, (source, sample) in enumerate(samples):
         name = f"{source}/{sample.name}"
         picture = decode(sample.read(), name)

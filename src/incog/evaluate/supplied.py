@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import zipfile
 from collections.abc import Mapping, Sequence
 from math import nan
@@ -40,7 +41,7 @@ _BATCH = 16
 class Lpips:
     """Learned perceptual distance of two pictures (Zhang, Isola, Efros, Shechtman, Wang 2018): 0 for equal ones.
 
-    sha256: of the ONNX file.
+    sha256: of the ONNX file. settings: the SHA-256 of the weights beside it, '' without.
     """
 
     def __init__(self, path: Path, *, weights: Path | None = None, threads: int = 1) -> None:
@@ -69,6 +70,7 @@ class Lpips:
         self._height, self._width = (next(iter(side), None) for side in sides)
         names = [str(item.name) for item in self._session.get_outputs()]
         self._weights = None if weights is None else _weights(weights, names)
+        self.settings = "" if weights is None else hashlib.sha256(weights.read_bytes()).hexdigest()
         noise = np.random.default_rng(0).integers(0, 256, (2, 96, 96, 3)).astype(np.uint8)
         itself = self(noise[0], noise[0])
         if abs(itself) > 1e-4:
@@ -138,7 +140,7 @@ def backbone_distance(first: Sequence[Floats], second: Sequence[Floats], weights
 class Inception:
     """Inception's features of whole pictures, over which distances of sets are called FID and KID.
 
-    sha256: of the ONNX file. note: what its settings say of it.
+    sha256: of the ONNX file. settings: how it takes pictures. note: what the settings say of it.
     """
 
     def __init__(self, path: Path, *, threads: int = 1) -> None:
@@ -157,7 +159,7 @@ class Inception:
             if beside.exists()
             else Settings(size=INCEPTION_SIDE)
         )
-        self.note = self._settings.note
+        self.note, self.settings = self._settings.note, repr(self._settings)
         self._session, self.sha256 = opened(self._what, path, threads=threads)
         inputs, side = self._session.get_inputs(), self._settings.size
         open_or_side = all(

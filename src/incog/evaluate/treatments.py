@@ -173,7 +173,11 @@ class Files:
                 faults["names that stand for several files"].append(stem)
                 continue
             source, sample = pairs[0]
-            data = sample.read()
+            try:
+                data = sample.read()
+            except (InputError, OSError):
+                faults["originals that cannot be read"].append(sample.name)
+                continue
             fault = _fault(data, files[0]) if files else "originals without a file"
             if fault:
                 faults[fault].append(sample.name)

@@ -179,10 +179,7 @@ def differences(items: Sequence[Item], after: Sequence[Bytes], *, seed: int = 0)
                 for item, view in zip(items, after, strict=True)
             ]
         )
-        finite = np.isfinite(values)
-        figures[name] = mean_over_people(
-            values[finite], [person for person, kept in zip(people, finite, strict=True) if kept], seed=seed
-        )
+        figures[name] = _mean_of_known(values, people, seed)
     return figures
 
 
@@ -220,13 +217,18 @@ def seam(items: Sequence[Item], after: Sequence[Bytes], *, seed: int = 0) -> dic
     people = [item.person for item in items]
     views = {"sharpness_step": list(after), "sharpness_step_before": [item.picture for item in items]}
     return {
-        name: mean_over_people(
-            np.array([_step(view, item.hull) for view, item in zip(some, items, strict=True)]),
-            people,
-            seed=seed,
+        name: _mean_of_known(
+            np.array([_step(view, item.hull) for view, item in zip(some, items, strict=True)]), people, seed
         )
         for name, some in views.items()
     }
+
+
+def _mean_of_known(values: npt.NDArray[np.float64], people: Sequence[str], seed: int) -> Figure:
+    finite = np.isfinite(values)
+    return mean_over_people(
+        values[finite], [person for person, kept in zip(people, finite, strict=True) if kept], seed=seed
+    )
 
 
 def _step(picture: Bytes, hull: Floats) -> float:
@@ -243,7 +245,7 @@ def _step(picture: Bytes, hull: Floats) -> float:
     inner = inside & (grown(other, reach) > 0) & (grown(other, near) == 0)
     outer = ~inside & (grown(own, reach) > 0) & (grown(own, near) == 0)
     if not inner.any() or not outer.any():
-        return 0.0
+        return nan
     luma = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
     steep = np.hypot(cv2.Sobel(luma, cv2.CV_32F, 1, 0), cv2.Sobel(luma, cv2.CV_32F, 0, 1))
     return float(abs(np.log2((steep[inner].mean() + 1) / (steep[outer].mean() + 1))))

@@ -85,8 +85,8 @@ class JudgeRecord(_Model):
 
 class VideoHeadline(_Model):
     """The worst that black boxes found by one measure. untouched: the same in the original. outline: of single frames
-    with the face black. chance: what guessing gives, or how often others of the video are mistaken for the person.
-    beyond: whether the figure is surely above these."""
+    with the face black. chance: what guessing gives, or how often others are taken for the person: the FAR, or more
+    where others of the video are. beyond: whether the figure is surely above these."""
 
     measure: Literal["recognised", "rank 1", "alike"]
     recogniser: str

@@ -110,7 +110,7 @@ def told(row: VideoHeadline) -> str:
             what = "of a track's frames" if row.attack == "frame" else "of tracks"
             return (
                 f"{share:.1f} % {what} are recognised by {by}, at a FAR of {RATES[0]:g} ({before:.1f} % untouched, "
-                f"{100 * (row.outline.value or 0.0):.1f} % by the outline alone; others of the video are mistaken for "
+                f"{100 * (row.outline.value or 0.0):.1f} % by the outline alone; other people are taken for "
                 f"them in {100 * row.chance:.1f} %)"
             )
         case "rank 1":
