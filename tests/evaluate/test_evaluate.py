@@ -604,7 +604,7 @@ def test_the_command_writes_both_reports(
         (("--method", "nothing"), "the method must be one of"),
         ((), "--data must be given"),
         (("a", "--method", "fill"), "ORIGINALS must be given with ANONYMISED"),
-        ((".", "nowhere"), "ANONYMISED must be a folder, got nowhere"),
+        ((".", "nowhere"), "ANONYMISED must be a folder, got 'nowhere'"),
         (("--quick", "--full", "--data", "x=."), "--quick must be given without --full"),
         (("--recogniser", "nobody", "--data", "x=."), "recogniser must be one of"),
     ],
