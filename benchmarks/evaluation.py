@@ -23,10 +23,12 @@ from incog.cli.sources import sources
 from incog.data.faces import decode
 from incog.data.readers import read
 from incog.evaluate import run, unet
+from incog.evaluate.document import Evaluation
 from incog.evaluate.page import page
 from incog.evaluate.recognisers import make_recognisers
 from incog.evaluate.samples import choose
 from incog.evaluate.treatments import Files, Hidden, Treatment
+from incog.evaluate.verdict import verdict
 from incog.keys import Secret
 from incog.methods import METHODS, make
 from incog.pipeline import Perception
@@ -80,6 +82,14 @@ def joined(results: list[dict[str, Any]]) -> dict[str, Any]:
     return results[0] | {"evaluation": first | {"methods": methods, "protocol": protocol}}
 
 
+def judged(result: dict[str, Any]) -> dict[str, Any]:
+    """Return a result with its verdicts as this version words them."""
+    found = Evaluation.model_validate(result["evaluation"])
+    for method in found.methods:
+        method.verdict = verdict(method.headlines[0], method.attacks, found.floor.attacks)
+    return result | {"evaluation": found.model_dump(mode="json")}
+
+
 def main() -> None:
     """Run it."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -93,9 +103,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=common.RESULTS / "evaluation.json")
     words = parser.parse_args()
     if words.join:
-        common.save(words.out, joined([json.loads(path.read_text()) for path in words.join]))
+        common.save(words.out, judged(joined([json.loads(path.read_text()) for path in words.join])))
         return
     data = sources(words.data)
+    record = common.record()
     settings = replace(run.Settings(), people=words.people, pictures=words.pictures, eigenfaces=COMPONENTS)
     names = words.only or [*METHODS, "deface"]
     looking = Perception(threads=words.threads)
@@ -122,7 +133,7 @@ def main() -> None:
     shown = page(found.evaluation, [[(None, new) for _, new in some] for some in found.examples])
     (words.work / "report.html").write_text(shown, encoding="utf-8")
     document = found.evaluation.model_dump(mode="json")
-    common.save(words.out, common.record() | {"evaluation": document})
+    common.save(words.out, record | {"evaluation": document})
 
 
 if __name__ == "__main__":

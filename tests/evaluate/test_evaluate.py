@@ -17,15 +17,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from incog import geometry
 from incog.data.faces import split_of, template
 from incog.data.readers import read
 from incog.errors import InputError
 from incog.evaluate import run as running
-from incog.evaluate import samples, utility
+from incog.evaluate import samples
 from incog.evaluate.document import Evaluation
 from incog.evaluate.page import page
-from incog.evaluate.run import Results, Settings, Supplied, evaluate, verdict
+from incog.evaluate.run import Results, Settings, Supplied, evaluate
 from incog.evaluate.treatments import Files, Hidden
 from incog.keys import Secret
 from incog.methods import make
@@ -259,77 +258,6 @@ def test_attackers_need_pictures_to_learn_from(data: dict[str, Path]) -> None:
         InputError, match="at least 10 pictures of the dev and train part to learn from, got 6"
     ):
         evaluate([hidden("fill")], data, [Squints()], perception(), Settings(people=5, known=2, pictures=3))
-
-
-def test_verdicts_go_by_the_upper_end(results: Results) -> None:
-    headline = results.evaluation.methods[0].headlines[0].model_copy(deep=True)
-    headline.chance, headline.untouched.value = 0.001, 1.0
-    cases: list[tuple[float, float, list[str], str]] = [
-        (0.0, 0.002, [], "At chance"),
-        (0.0, 0.3, [], "Not told from chance"),
-        (0.0, 0.002, ["dlib, parrot (AUC 0.03)"], "Leaks a little"),
-        (0.01, 0.06, [], "Leaks a little"),
-        (0.1, 0.2, [], "Leaks:"),
-        (0.2, 0.6, [], "Weak"),
-    ]
-    for low, high, telling, word in cases:
-        headline.rank1.low, headline.rank1.value, headline.rank1.high = low, (low + high) / 2, high
-        assert verdict(headline, telling).startswith(word)
-
-
-def test_what_the_outline_tells_is_shown_beside(results: Results) -> None:
-    for record in results.evaluation.methods:
-        for headline in record.headlines:
-            assert headline.floor.value is not None
-    black = results.evaluation.methods[0].headlines
-    assert black[0].floor == black[0].rank1, "the floor of the face is blackout itself"
-
-
-def test_utility_says_what_hidden_faces_teach_and_how_fast(results: Results) -> None:
-    for record in results.evaluation.methods:
-        speed = record.utility["speed, ms a face"]
-        assert 0 < speed["one_at_a_time"].value <= speed["one_at_a_time_95th"].value
-    assert results.evaluation.protocol.guess_seconds > 0.001
-
-
-def test_a_seam_shows_in_sharpness(data: dict[str, Path]) -> None:
-    items = two(data)
-    noisy = []
-    for item in items:
-        view = item.picture.copy()
-        inside = geometry.mask([item.hull], (0, 0, 128, 128), 0) > 0
-        view[inside] = np.random.default_rng(0).integers(0, 256, (int(inside.sum()), 3), dtype=np.uint8)
-        noisy.append(view)
-    same, seen = (utility.seam(items, views) for views in ([item.picture for item in items], noisy))
-    assert same["sharpness_step"] == same["sharpness_step_before"]
-    assert seen["sharpness_step_before"] == same["sharpness_step_before"]
-    assert seen["sharpness_step"].value > same["sharpness_step"].value + 1
-
-
-def test_results_differ_from_key_to_key_or_not(data: dict[str, Path]) -> None:
-    items = two(data)
-    noise, fill = (utility.over_keys(hidden(name), items, Squints()) for name in ("gaussian-noise", "fill"))
-    assert noise["diversity"].value > 0.001
-    assert fill["diversity"].value == pytest.approx(0, abs=1e-6)
-
-
-def test_eigenfaces_are_made_of_known_people(data: dict[str, Path]) -> None:
-    found = evaluate(
-        [hidden("blackout")], data, [Squints()], perception(), replace(SETTINGS, eigenfaces=20)
-    ).evaluation
-    assert [item.name for item in found.recognisers] == ["squints", "eigenfaces"]
-    assert f"of {found.protocol.known_pictures} faces" in found.recognisers[1].note
-    rows = [row for row in found.untouched if row.recogniser == "eigenfaces"]
-    assert all(row.kind == "classical" and (row.rank1.value or 0) > 0.5 for row in rows)
-    assert found.methods[0].headlines[0].recogniser == "squints", "classical ones never count"
-
-
-def test_rates_without_pairs_enough_are_said_not_computed(results: Results) -> None:
-    assert any(
-        "Not told: true acceptance at FAR 0.001, 0.0001" in word for word in results.evaluation.protocol.words
-    )
-    for row in results.evaluation.untouched:
-        assert set(row.calibrated) == {"0.01"}
 
 
 # Attacks by how a method works

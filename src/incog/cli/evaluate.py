@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from incog.evaluate.run import Supplied
 
 EIGENFACES = "eigenfaces"
-"""The recogniser that is made from the faces of people whom attackers know, so only within a run."""
+"""The recogniser that a run makes itself, see ``incog.evaluate.recognisers``."""
 
 COMPONENTS = 50
 """Principal components of eigenfaces."""

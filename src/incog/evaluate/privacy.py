@@ -201,15 +201,3 @@ def worst(found: Sequence[Attacked], shown: Shown) -> Attacked:
     if not counted:
         raise ValueError("there must be a black-box recogniser for a headline, got none")
     return max(counted, key=lambda item: (item.outcome.rank1.high, abs(item.outcome.auc.value - 0.5)))
-
-
-def telling(found: Sequence[Attacked], shown: Shown) -> list[Attacked]:
-    """Return the attacks by black boxes whose AUC is not one half, as far as its interval can tell."""
-    return [
-        item
-        for item in found
-        if item.kind == "black box"
-        and item.shown == shown
-        and item.attack in HEADLINE
-        and not item.outcome.auc.low <= 0.5 <= item.outcome.auc.high
-    ]

@@ -138,6 +138,10 @@ KNOWN: Mapping[str, Callable[[int], Recogniser]] = MappingProxyType(
 """How the recognisers that need no file and no faces are made, from the number of threads."""
 
 
+EIGENFACES = "eigenfaces"
+"""The recogniser that is made from the faces of people whom attackers know, so only within a run."""
+
+
 def make_recognisers(
     names: Sequence[str], *, files: Mapping[str, Path], threads: int = 1
 ) -> list[Recogniser]:
@@ -147,10 +151,10 @@ def make_recognisers(
     for one per core. Raises UsageError for a name that is not known or not free, and as the recognisers do.
     """
     for name in files:
-        if name in KNOWN or not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", name):
+        if name in (*KNOWN, EIGENFACES) or not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", name):
             raise must_be(
                 "the name of a recogniser's file",
-                f"small letters, digits, dots and dashes, and not {', '.join(KNOWN)}",
+                f"small letters, digits, dots and dashes, and not {', '.join((*KNOWN, EIGENFACES))}",
                 name,
             )
     for name in names:

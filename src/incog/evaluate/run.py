@@ -15,6 +15,8 @@ from types import MappingProxyType
 
 import numpy as np
 
+import incog
+from incog import models
 from incog.data.faces import Split
 from incog.data.readers import read
 from incog.errors import InputError
@@ -42,6 +44,7 @@ from incog.evaluate.samples import LEAST_PAIRS, UNFOUND, Cast, Item, choose, loa
 from incog.evaluate.supplied import Inception, Lpips, warning
 from incog.evaluate.supplied import figures as supplied_figures
 from incog.evaluate.treatments import Hidden, Treatment
+from incog.evaluate.verdict import floor_of, verdict
 from incog.keys import SALT_BYTES, Secret
 from incog.methods import make
 from incog.perceive.attributes import JUDGE, Attributes, make_attributes
@@ -90,9 +93,6 @@ class Settings:
 
 EXAMPLES = 12
 """Pictures of a method that the report shows."""
-
-NEAR, NEAR_AT_LEAST = 4.0, 0.02
-"""How far above chance the upper end of hits may be, as a factor and at least, for a verdict of chance."""
 
 QUICK = Settings(people=90, known=50, pictures=2, steps=0, quick=True)
 """An answer in about two minutes: too few pairs for a figure that may be quoted."""
@@ -229,6 +229,13 @@ def evaluate(
 def _fingerprint(bench: _Bench, settings: Settings) -> str:
     """Return what all figures of a run depend on but the method: who, seen by whom, with which program."""
     digest = hashlib.sha256(repr((settings, bench.supplied.learner is None, _versions())).encode())
+    # The code itself: the version stays the same while somebody works on it.
+    package = Path(incog.__file__).parent
+    for path in sorted(package.rglob("*.py")):
+        if path.relative_to(package).parts[0] not in ("cli", "train"):
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    for name, network in sorted(models.RECORDS.items()):
+        digest.update(f"{name}\n{network.sha256}\n".encode())
     for items in (bench.cast.judged, bench.cast.known):
         for item in items:
             digest.update(f"{item.name}\n{item.person}\n{item.hull.tobytes().hex()}\n".encode())
@@ -237,8 +244,8 @@ def _fingerprint(bench: _Bench, settings: Settings) -> str:
         digest.update(
             f"{recogniser.name}\n{recogniser.kind}\n{recogniser.sha256}\n{recogniser.settings}\n".encode()
         )
-    for network in (bench.supplied.lpips, bench.supplied.inception):
-        digest.update(f"{network.sha256}\n{network.settings}\n".encode() if network else b"\n")
+    for brought in (bench.supplied.lpips, bench.supplied.inception):
+        digest.update(f"{brought.sha256}\n{brought.settings}\n".encode() if brought else b"\n")
     return digest.hexdigest()
 
 
@@ -384,38 +391,23 @@ def _measured(
         else utility.left_open(cast.judged, judged)
     )
     headlines = [_headline(found, bench, shown, seed) for shown in SHOWN]
+    attacks = [AttackRecord.of(item) for item in found]
     record = MethodRecord(
         method=treatment.name,
         parameters=treatment.parameters,
         claims=[told(claim) for claim in treatment.claims],
         audits=[AuditRecord.of(item) for item in audited],
         headlines=headlines,
-        attacks=[AttackRecord.of(item) for item in found],
+        attacks=attacks,
         utility={
             part: {name: Value.of(figure) for name, figure in rows.items()} for part, rows in figures.items()
         },
         unprotected=Value.of(unprotected),
         around=treatment.around(),
         seconds=round(seconds / max(len(judged), 1), 4),
-        verdict=verdict(
-            headlines[0],
-            [
-                f"{item.recogniser}, {item.attack} (AUC {item.outcome.auc.value:.2f})"
-                for item in privacy.telling(found, "face")
-            ],
-        ),
+        verdict=verdict(headlines[0], attacks, bench.floor),
     )
     return record, judged
-
-
-def _floor(rows: Sequence[AttackRecord], top: Attacked) -> Value:
-    """Return what the attack that comes nearest found after ``blackout``."""
-    attack = privacy.ALIKE.get(top.attack, top.attack)
-    return next(
-        row.rank1
-        for row in rows
-        if (row.attack, row.recogniser, row.shown) == (attack, top.recogniser, top.shown)
-    )
 
 
 def _headline(found: Sequence[Attacked], bench: _Bench, shown: Shown, seed: int) -> Headline:
@@ -434,35 +426,11 @@ def _headline(found: Sequence[Attacked], bench: _Bench, shown: Shown, seed: int)
         rank1=Value.of(top.outcome.rank1),
         auc=Value.of(top.outcome.auc),
         untouched=Value.of(untouched),
-        floor=_floor(bench.floor, top),
+        floor=floor_of(bench.floor, AttackRecord.of(top)).rank1,
         groups={name: Value.of(figure) for name, figure in by_group.items()},
         uneven=groups.uneven(by_group),
         chance=1 / top.outcome.people,
     )
-
-
-def verdict(headline: Headline, telling: Sequence[str]) -> str:
-    """Return one line on the worst attack, by the upper end of its interval.
-
-    telling: in words, the attacks whose AUC is beyond chance.
-    """
-    share, low, high = headline.rank1.value or 0.0, headline.rank1.low or 0.0, headline.rank1.high or 1.0
-    by, chance = f"{headline.recogniser}, {headline.attack}", headline.chance
-    told = f"{100 * share:.1f} % (at most {100 * high:.1f} %) of faces are told by {by}"
-    beside = (
-        f"the outline of the mask alone tells {100 * (headline.floor.value or 0):.1f} %, untouched faces "
-        f"{100 * (headline.untouched.value or 0):.1f} %"
-    )
-    # Figures have five digits.
-    if low - 1e-4 <= chance and not telling:
-        if high > max(NEAR * chance, chance + NEAR_AT_LEAST):
-            return f"Not told from chance with so few people: {told}; guessing gives {100 * chance:.1f} %."
-        return f"At chance: {told}; guessing gives {100 * chance:.1f} %."
-    if low - 1e-4 <= chance:
-        return f"Leaks a little: {told}, and pairs of one person can be told from others by {telling[0]}; {beside}."
-    kept = high / max(headline.untouched.value or 1.0, 1e-9)
-    word = "Weak" if kept > 0.5 else "Leaks" if kept > 0.1 else "Leaks a little"
-    return f"{word}: {told}; {beside}."
 
 
 def _document(
