@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
 
 import cv2
 import numpy as np
 
-from incog.evaluate.document import Value
+from incog.evaluate.document import RecogniserRecord, Value
 from incog.types import Bytes
 
 _SIDE = 112
@@ -37,6 +38,30 @@ system-ui,sans-serif;fill:var(--soft)}svg .grid{stroke:var(--line);stroke-width:
 
 Example = tuple[Bytes | None, Bytes]
 """A picture (H, W, 3) uint8 before, None to leave it out of the page, and after."""
+
+
+def listed(texts: Iterable[str]) -> str:
+    """Return texts as a list."""
+    return f"<ul>{''.join(f'<li>{escape(text)}</li>' for text in texts)}</ul>"
+
+
+def explained(texts: Mapping[str, str]) -> str:
+    """Return names with what they mean as a list."""
+    rows = (f"<li><b>{escape(name)}.</b> {escape(text)}</li>" for name, text in texts.items())
+    return f"<ul>{''.join(rows)}</ul>"
+
+
+def judges(recognisers: Iterable[RecogniserRecord]) -> str:
+    """Return the recognisers as a table."""
+    rows = "".join(
+        f"<tr><td>{escape(item.name)}</td><td class=left>{escape(item.kind)}</td><td class=left>{escape(item.note)}</td>"
+        f"<td class=left><code>{item.sha256[:16]}</code></td></tr>"
+        for item in recognisers
+    )
+    return (
+        "<div class=scroll><table><thead><tr><th>recogniser<th class=left>kind<th class=left>note<th class=left>SHA-256"
+        f"</thead><tbody>{rows}</tbody></table></div>"
+    )
 
 
 def percent(value: Value) -> str:

@@ -8,7 +8,7 @@ from html import escape
 from incog.evaluate.charts import Axis, Series, chart
 from incog.evaluate.document import AttackRecord, Evaluation, MethodRecord
 from incog.evaluate.groups import RANKED
-from incog.evaluate.html import STYLE, Example, percent, plain, sheet
+from incog.evaluate.html import STYLE, Example, explained, judges, listed, percent, plain, sheet
 from incog.evaluate.privacy import ATTACKS
 
 
@@ -220,29 +220,21 @@ def _groups(record: MethodRecord) -> str:
 def _around(record: MethodRecord) -> str:
     if not record.around:
         return ""
-    return (
-        f"<h3>Around the pixels</h3><ul>{''.join(f'<li>{escape(text)}</li>' for text in record.around)}</ul>"
-    )
+    return f"<h3>Around the pixels</h3>{listed(record.around)}"
 
 
 def _how(evaluation: Evaluation) -> str:
     protocol = evaluation.protocol
-    words = "".join(f"<li>{escape(word)}</li>" for word in protocol.words)
-    attacks = "".join(f"<li><b>{escape(name)}.</b> {escape(text)}</li>" for name, text in ATTACKS.items())
-    recognisers = "".join(
-        f"<tr><td>{escape(item.name)}</td><td class=left>{escape(item.kind)}</td><td class=left>{escape(item.note)}</td>"
-        f"<td class=left><code>{item.sha256[:16]}</code></td></tr>"
-        for item in evaluation.recognisers
-    )
+    words, attacks = listed(protocol.words), explained(ATTACKS)
+    memory = f" The run held {protocol.memory:,} MiB at most." if protocol.memory else ""
     versions = ", ".join(f"{name} {version}" for name, version in evaluation.versions.items())
     left = "; ".join(f"{count} {reason}" for reason, count in protocol.left_out.items()) or "none"
     return (
-        f"<h2>How it was measured</h2><ul>{words}</ul><p>Attacked: {protocol.judged_pictures:,} pictures of "
+        f"<h2>How it was measured</h2>{words}<p>Attacked: {protocol.judged_pictures:,} pictures of "
         f"{protocol.judged_people:,} people ({protocol.probes:,} probes, a gallery of {protocol.gallery_people:,}); "
         f"attackers learnt from {protocol.known_pictures:,} pictures of {protocol.known_people:,} others. Pairs of "
-        f"different people: {protocol.pairs:,}. Left out: {escape(left)}. Seed {protocol.seed}.</p>{_keys(evaluation)}<ul>{attacks}</ul>"
-        f"<div class=scroll><table><thead><tr><th>recogniser<th class=left>kind<th class=left>note"
-        f"<th class=left>SHA-256</thead><tbody>{recognisers}</tbody></table></div>"
+        f"different people: {protocol.pairs:,}. Left out: {escape(left)}. Seed {protocol.seed}.{memory}</p>{_keys(evaluation)}{attacks}"
+        f"{judges(evaluation.recognisers)}"
         f"<p>Rank 1: the share of probes whose person is the most alike of the gallery, ties split. TAR at FAR: the share "
         "of pairs of one person accepted at the threshold at which so many of the attack's own pairs of two people are; at "
         "originals' FAR: at the threshold fixed on pairs of originals; results may all be alike, and pairs of two people then "

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 from incog.evaluate.charts import COLOURS, Axis, Series, chart
-from incog.evaluate.html import STYLE, Example, percent, plain, sheet
+from incog.evaluate.html import STYLE, Example, explained, judges, listed, percent, plain, sheet
 from incog.evaluate.video_attacks import ATTACKS, LEAST, RATES
 from incog.evaluate.video_document import JudgeRecord, SightRecord, TrackRecord, VideoEvaluation
 
@@ -211,13 +211,7 @@ def _ratio(value: float | None) -> str:
 
 def _how(evaluation: VideoEvaluation) -> str:
     protocol = evaluation.protocol
-    words = "".join(f"<li>{escape(word)}</li>" for word in protocol.words)
-    attacks = "".join(f"<li><b>{escape(name)}.</b> {escape(text)}</li>" for name, text in ATTACKS.items())
-    recognisers = "".join(
-        f"<tr><td>{escape(item.name)}</td><td class=left>{escape(item.kind)}</td><td class=left>{escape(item.note)}</td>"
-        f"<td class=left><code>{item.sha256[:16]}</code></td></tr>"
-        for item in evaluation.recognisers
-    )
+    words, attacks = listed(protocol.words), explained(ATTACKS)
     versions = ", ".join(f"{name} {version}" for name, version in evaluation.versions.items())
     left = "; ".join(f"{count} {reason}" for reason, count in protocol.left_out.items()) or "none"
     others = (
@@ -226,10 +220,9 @@ def _how(evaluation: VideoEvaluation) -> str:
         else ""
     )
     return (
-        f"<h2>How it was measured</h2><ul>{words}</ul><ul>{attacks}</ul><p>Scene cuts: {protocol.cuts:,}. Tracks of fewer than "
+        f"<h2>How it was measured</h2>{words}{attacks}<p>Scene cuts: {protocol.cuts:,}. Tracks of fewer than "
         f"{LEAST} frames or too small, not attacked: {protocol.short:,}. Face-frames only followed, not judged: {protocol.followed:,}."
-        f"{others} Seed {protocol.seed}.</p><div class=scroll><table><thead><tr><th>recogniser<th class=left>kind"
-        f"<th class=left>note<th class=left>SHA-256</thead><tbody>{recognisers}</tbody></table></div><p>Cosine: mean "
+        f"{others} Seed {protocol.seed}.</p>{judges(evaluation.recognisers)}<p>Cosine: mean "
         "similarity to the original at another time. As alike as untouched: the share of frames more alike than the lowest "
         "twentieth of the track's untouched ones. Rank 1: the share of frames whose own track is the most alike of all. "
         "At FAR: the share of tracks, or of a track's frames, accepted at the threshold at which so many strangers are. "
