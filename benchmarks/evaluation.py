@@ -79,7 +79,26 @@ def joined(results: list[dict[str, Any]]) -> dict[str, Any]:
     methods.sort(key=lambda method: order.index(method["method"]))
     memory = max(result["evaluation"]["protocol"]["memory"] for result in results)
     protocol = first["protocol"] | {"memory": memory}
-    return results[0] | {"evaluation": first | {"methods": methods, "protocol": protocol}}
+    # Which part had which methods says nothing.
+    command = f"{results[0]['command'].partition(' --only')[0]} (in {len(results)} parts)"
+    return results[0] | {
+        "command": command,
+        "evaluation": first | {"methods": methods, "protocol": protocol},
+    }
+
+
+def slim(result: dict[str, Any]) -> dict[str, Any]:
+    """Return a result without its curves, which are in the page and most of the file."""
+    found = json.loads(json.dumps(result))
+    evaluation = found["evaluation"]
+    for rows in (
+        evaluation["untouched"],
+        evaluation["floor"]["attacks"],
+        *(m["attacks"] for m in evaluation["methods"]),
+    ):
+        for row in rows:
+            row["roc"], row["cmc"] = [], []
+    return found
 
 
 def judged(result: dict[str, Any]) -> dict[str, Any]:
@@ -103,7 +122,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=common.RESULTS / "evaluation.json")
     words = parser.parse_args()
     if words.join:
-        common.save(words.out, judged(joined([json.loads(path.read_text()) for path in words.join])))
+        common.save(words.out, slim(judged(joined([json.loads(path.read_text()) for path in words.join]))))
         return
     data = sources(words.data)
     record = common.record()

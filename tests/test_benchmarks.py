@@ -231,7 +231,7 @@ def test_a_written_clip_is_read_upright(tmp_path, rotation):
 def part(*methods: str, seed: int = 0) -> dict:
     """Return a result with methods by name."""
     return {
-        "commit": "c",
+        "command": "python benchmarks/evaluation.py --data a=b --only fill",
         "evaluation": {
             "version": 1,
             "program": "incog",
@@ -255,6 +255,8 @@ def test_evaluations_of_one_protocol_are_joined_in_the_order_of_methods():
         "deface",
     ]
     assert found["protocol"]["memory"] == 3
+    both = evaluation.joined([part("blur"), part("fill")])
+    assert both["command"] == "python benchmarks/evaluation.py --data a=b (in 2 parts)"
 
 
 @pytest.mark.parametrize(
