@@ -23,6 +23,7 @@ import clips  # noqa: E402
 import evaluation  # noqa: E402
 import heads  # noqa: E402
 import photos  # noqa: E402
+import results_page  # noqa: E402
 import tables  # noqa: E402
 import truth  # noqa: E402
 
@@ -269,3 +270,12 @@ def test_evaluations_of_one_protocol_are_joined_in_the_order_of_methods():
 def test_evaluations_that_do_not_fit_are_not_joined(parts, said):
     with pytest.raises(SystemExit, match=said):
         evaluation.joined(list(parts))
+
+
+def test_the_results_page_is_what_the_figures_say():
+    result = json.loads((BENCHMARKS / "results" / "evaluation.json").read_text())
+    page = results_page.page(result)
+    assert (BENCHMARKS.parent / "docs" / "results.md").read_text() == page
+    first = result["evaluation"]["methods"][0]
+    assert f"{100 * first['headlines'][0]['rank1']['value']:.1f} (" in page
+    assert "nan" not in page.lower().split()
