@@ -71,7 +71,12 @@ def leaks(result: dict[str, Any]) -> str:
             for label in first[key]
         ]
         parts.append(table([title, *names], rows))
-    return "\n\n".join([*parts, origin(result)])
+    older = [
+        f"{run['tool']}'s figures are of an earlier run on the same clips, commit `{run['commit'][:10]}`."
+        for run in runs
+        if "commit" in run
+    ]
+    return "\n\n".join([*parts, *older, origin(result)])
 
 
 def speed(result: dict[str, Any]) -> str:
