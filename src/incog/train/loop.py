@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -63,7 +63,8 @@ class Batch:
 class Task(Protocol):
     """What a recipe trains: data, networks, losses and held-out figures.
 
-    modules: ``network`` ships, the others only help to train it. items: how many there are in an epoch.
+    modules: ``network`` ships, the others only help to train it. items: how many there are in an epoch. A task may be
+    an ``Adversarial`` one.
     """
 
     modules: nn.ModuleDict
@@ -87,6 +88,20 @@ class Task(Protocol):
     def card(self) -> dict[str, Any]:
         """Return the facts of the file: ``inputs`` and ``outputs`` in words, ``data`` (faces by source); where they are
         not the usual, ``input_name``, ``output_names`` and ``dynamic`` (axis -> name) too."""
+
+
+@runtime_checkable
+class Adversarial(Protocol):
+    """What a task has in addition whose network plays against others.
+
+    rivals: those others, with an optimiser of their own; they are frozen while ``losses`` of the task is computed.
+    """
+
+    rivals: nn.ModuleDict
+
+    def rival_losses(self, batch: Batch) -> dict[str, Tensor]:
+        """Return named scalars whose sum the rivals minimise. Called after the step of the modules: ``losses`` may keep
+        what it made, detached, to be judged here."""
 
 
 @cache
@@ -143,8 +158,15 @@ class Run:
         for parameter in self.average.parameters():
             parameter.requires_grad_(False)
         self.optimiser = torch.optim.AdamW(
-            _groups(task.modules, recipe.decay), lr=recipe.rate, betas=(0.9, 0.99), fused=True
+            _groups(task.modules, recipe.decay), lr=recipe.rate, betas=recipe.betas, fused=True
         )
+        self.rivals: nn.ModuleDict | None = None
+        self.rival_optimiser: torch.optim.Optimizer | None = None
+        if isinstance(task, Adversarial):
+            self.rivals = task.rivals.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.rival_optimiser = torch.optim.AdamW(
+                _groups(self.rivals, 0.0), lr=recipe.rate, betas=recipe.betas, fused=True
+            )
         self.elapsed = 0.0
         self.images = 0
         self.steps = 0
@@ -197,16 +219,37 @@ class Run:
     def step(self) -> dict[str, float]:
         """Do one step and return its losses."""
         recipe, progress = self.recipe, min(self.elapsed / self.recipe.budget, 1.0)
+        now = rate(recipe, progress)
         for group in self.optimiser.param_groups:
-            group["lr"] = rate(recipe, progress)
+            group["lr"] = now
         items, epochs = seeds.batch(recipe.seed, self.images, recipe.batch, self.task.items)
         batch = Batch(items, epochs, progress, resolution(recipe, progress), recipe.seed, self.device)
         self.task.modules.train()
+        if self.rivals is not None:
+            self.rivals.train().requires_grad_(False)
         losses = self.task.losses(batch)
+        self._descend(self.task.modules, self.optimiser, losses)
+        if isinstance(self.task, Adversarial) and self.rival_optimiser is not None:
+            for group in self.rival_optimiser.param_groups:
+                group["lr"] = now * recipe.rival_rate
+            self.task.rivals.requires_grad_(True)
+            theirs = self.task.rival_losses(batch)
+            self._descend(self.task.rivals, self.rival_optimiser, theirs)
+            losses = {**losses, **theirs}
+        self.images += recipe.batch
+        self.steps += 1
+        self._move_average(progress)
+        values = torch.stack([value.detach().float() for value in losses.values()]).tolist()
+        return dict(zip(losses, values, strict=True))
+
+    def _descend(
+        self, modules: nn.Module, optimiser: torch.optim.Optimizer, losses: Mapping[str, Tensor]
+    ) -> None:
+        """Take a step down the sum of the losses. Raises TrainingError, before the step, where it is not a number."""
         total = torch.stack([value.float() for value in losses.values()]).sum()
-        self.optimiser.zero_grad(set_to_none=True)
+        optimiser.zero_grad(set_to_none=True)
         total.backward()  # type: ignore[no-untyped-call]
-        norm = torch.nn.utils.clip_grad_norm_(self.task.modules.parameters(), recipe.clip)
+        norm = torch.nn.utils.clip_grad_norm_(modules.parameters(), self.recipe.clip)
         if not bool(torch.isfinite(total + norm)):
             bad = [name for name, value in losses.items() if not bool(torch.isfinite(value))]
             kept = self.out / CHECKPOINT
@@ -216,11 +259,7 @@ class Run:
             raise TrainingError(
                 f"{', '.join(bad) or 'the gradient'} is not a number after {self.steps} steps", hint=hint
             )
-        self.optimiser.step()
-        self.images += recipe.batch
-        self.steps += 1
-        self._move_average(progress)
-        return {name: float(value.detach()) for name, value in losses.items()}
+        optimiser.step()
 
     @torch.no_grad()
     def _move_average(self, progress: float) -> None:
@@ -236,7 +275,7 @@ class Run:
 
     def save(self) -> None:
         """Write the checkpoint: whole or not at all."""
-        state = {
+        state: dict[str, Any] = {
             "modules": self.task.modules.state_dict(),
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -246,6 +285,9 @@ class Run:
             "recipe": self.recipe.dump(),
             "hardware": hardware(self.device),
         }
+        if self.rivals is not None and self.rival_optimiser is not None:
+            state["rivals"] = self.rivals.state_dict()
+            state["rival_optimiser"] = self.rival_optimiser.state_dict()
         part = self.out / (CHECKPOINT + ".part")
         try:
             torch.save(state, part)
@@ -263,6 +305,9 @@ class Run:
             self.task.modules.load_state_dict(state["modules"])
             self.average.load_state_dict(state["average"])
             self.optimiser.load_state_dict(state["optimiser"])
+            if self.rivals is not None and self.rival_optimiser is not None:
+                self.rivals.load_state_dict(state["rivals"])
+                self.rival_optimiser.load_state_dict(state["rival_optimiser"])
             self.elapsed, self.images, self.steps = state["elapsed"], state["images"], state["steps"]
         except (RuntimeError, ValueError, KeyError, TypeError) as error:
             raise InputError(

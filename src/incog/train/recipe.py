@@ -25,7 +25,7 @@ class Recipe:
     budget: seconds of wall time that the schedules span. batch: images per step.
     rate: the highest learning rate (AdamW); it rises over the first ``warmup`` of the budget and falls along a cosine
     to ``final`` times its height. decay: weight decay, of matrices and kernels only. clip: highest norm of the
-    gradient.
+    gradient. betas: of AdamW. rival_rate: the rivals' learning rate relative to the network's, where a task has rivals.
     resolutions: (share of the budget, side in pixels) in rising order, from share 0.
     average: decay per step of the moving average of the weights that ships; average_start: share of the budget.
     template, size: how faces are aligned, see ``incog.data.faces``. network, options: for the task to read.
@@ -44,6 +44,8 @@ class Recipe:
     final: float = 0.01
     decay: float = 0.05
     clip: float = 5.0
+    betas: tuple[float, float] = (0.9, 0.99)
+    rival_rate: float = 1.0
     resolutions: tuple[tuple[float, int], ...] = ((0.0, 112),)
     average: float = 0.998
     average_start: float = 0.2
