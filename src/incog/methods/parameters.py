@@ -5,8 +5,8 @@ annotation:
 
     sigma: Annotated[float, Parameter("standard deviation", 0.02, 1, unit="of the face")] = 0.15
 
-Types: int, float, and ``Colour``. ``check`` runs when an instance is built, so a method with a wrong
-parameter does not exist.
+Types: int, float, ``Colour``, and ``Literal`` of some words. ``check`` runs when an instance is built, so a
+method with a wrong parameter does not exist.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numbers
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
-from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from incog.errors import UsageError, must_be
 
@@ -39,7 +39,7 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A parameter as tables show it. type is ``int``, ``float`` or ``colour``, default as one types it."""
+    """A parameter as tables show it. type is ``int``, ``float``, ``colour`` or ``word``, default as one types it."""
 
     name: str
     type: str
@@ -117,6 +117,8 @@ def _declared(method: type[Any]) -> list[tuple[str, Any, Parameter, object]]:
 def _read(what: str, kind: Any, parameter: Parameter, text: str) -> object:
     """Return the value that a text means; its range is checked later, with all others."""
     text = text.strip()
+    if get_origin(kind) is Literal:
+        return text
     if kind is Colour:
         match = re.fullmatch(r"#?([0-9a-fA-F]{2})([0-9a-fA-F]{2})([0-9a-fA-F]{2})", text)
         if match is None:
@@ -130,7 +132,10 @@ def _read(what: str, kind: Any, parameter: Parameter, text: str) -> object:
 
 def _checked(what: str, kind: Any, parameter: Parameter, value: object) -> object:
     must = _range(kind, parameter)
-    if kind is Colour:
+    if get_origin(kind) is Literal:
+        if value in get_args(kind):
+            return value
+    elif kind is Colour:
         if (
             isinstance(value, tuple)
             and len(value) == 3
@@ -153,11 +158,15 @@ def _is_number(value: object, kind: type[Any]) -> bool:
 def _range(kind: Any, parameter: Parameter) -> str:
     if kind is Colour:
         return "a colour like #1a2b3c"
+    if get_origin(kind) is Literal:
+        return f"a word of {', '.join(get_args(kind))}"
     noun = "a whole number" if kind is int else "a number"
     return f"{noun} from {_written(parameter.low)} to {_written(parameter.high)}"
 
 
 def _type_name(kind: Any) -> str:
+    if get_origin(kind) is Literal:
+        return "word"
     return "colour" if kind is Colour else str(kind.__name__)
 
 
