@@ -165,6 +165,58 @@ def test_half_precision_halves_the_file_and_keeps_its_outputs() -> None:
         assert difference(half, network, torch.rand(3, 3, 32, 32) * 255) < 1e-3
 
 
+class Two(nn.Module):
+    """A picture and a key: two inputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Conv2d(3, 4, 3)
+        self.key = nn.Linear(5, 4)
+
+    def forward(self, image: Tensor, key: Tensor) -> Tensor:
+        return self.inner(image) * self.key(key)[:, :, None, None]
+
+
+class TwoTask(Task):
+    """A task whose network takes two inputs, which the example names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.modules = nn.ModuleDict({"network": Two()})
+        self.keys = torch.rand(16, 5, generator=torch.Generator().manual_seed(2))
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        return {
+            "size": self.modules["network"](self.pictures[batch.rows], self.keys[batch.rows]).square().mean()
+        }
+
+    def measure(self, network: nn.Module) -> dict[str, float]:
+        return {"size": float(network(self.pictures, self.keys).abs().mean())}
+
+    def example(self) -> dict[str, Tensor]:  # type: ignore[override]
+        return {"image": self.pictures[:4], "key": self.keys[:4]}
+
+    def shipped(self, network: nn.Module) -> nn.Module:
+        return network
+
+
+def test_a_network_of_two_inputs_ships_with_their_names(tmp_path: Path) -> None:
+    folder, task = tmp_path / "run", TwoTask()
+    open_folder(folder, RECIPE, resume=False)
+    Run(RECIPE, task, folder, device=torch.device("cpu"), tell=lambda line: None).go()
+    made = export(RECIPE, folder, task)
+    session = onnxruntime.InferenceSession(made.data)
+    assert [(item.name, item.shape) for item in session.get_inputs()] == [
+        ("image", ["batch", 3, 32, 32]), ("key", ["batch", 5])
+    ]  # fmt: skip
+    network, _ = exporting.load_run(RECIPE, folder, task)
+    inputs = {"image": task.pictures[:7], "key": task.keys[:7]}
+    (found,) = session.run(None, {name: value.numpy() for name, value in inputs.items()})
+    with torch.no_grad():
+        np.testing.assert_allclose(found, network(*inputs.values()).numpy(), atol=1e-3)
+    assert made.card.multiply_adds == 30 * 30 * 4 * 27 + 20
+
+
 def test_a_file_that_differs_is_refused(run: tuple[Path, Task], monkeypatch: pytest.MonkeyPatch) -> None:
     folder, task = run
     other = to_onnx(Scaled(Net()).eval(), torch.rand(2, 3, 32, 32), "input", ["output"], {0: "batch"})

@@ -32,6 +32,9 @@ OPSET = 18
 TOLERANCE = 1e-3
 """Largest difference between the file and the network, relative to the output where that is above 1."""
 
+Inputs = Tensor | Mapping[str, Tensor]
+"""What a network takes: one tensor, or several by name, all of the same batch."""
+
 _WORDS = ("about", "terms", "limits", "budget")
 """What a recipe may say otherwise than the run did: it does not change what was trained."""
 
@@ -74,12 +77,14 @@ def export(recipe: Recipe, run: Path, task: Task) -> Exported:
     measured = task.measure(network)
     shipped = task.shipped(network).eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     facts = task.card()
-    real = task.example().cpu().contiguous()
+    input_name = facts.get("input_name", "input")
+    real = {key: value.cpu().contiguous() for key, value in named(task.example(), input_name).items()}
     names = facts.get("output_names", ["output"])
-    full = to_onnx(
-        shipped, real[:2], facts.get("input_name", "input"), names, facts.get("dynamic", {0: "batch"})
-    )
-    noise = real.min() + torch.rand_like(real) * (real.max() - real.min())
+    few = {key: value[:2] for key, value in real.items()}
+    full = to_onnx(shipped, few, input_name, names, facts.get("dynamic", {0: "batch"}))
+    noise = {
+        key: value.min() + torch.rand_like(value) * (value.max() - value.min()) for key, value in real.items()
+    }
     data, worst = full, float("inf")
     for data in (halved(full), full):
         worst = max(difference(data, shipped, batch) for batch in (real, noise))
@@ -97,7 +102,7 @@ def export(recipe: Recipe, run: Path, task: Task) -> Exported:
         layout=facts["inputs"],
         outputs=facts["outputs"],
         parameters=parameters(shipped),
-        multiply_adds=operations(shipped, real[:1]),
+        multiply_adds=operations(shipped, *(value[:1] for value in real.values())),
         data=facts["data"],
         terms=dict(recipe.terms),
         recipe=f"recipes/{recipe.name}.toml",
@@ -126,22 +131,34 @@ def write(exported: Exported, models: Path) -> tuple[Path, Path]:
     return file, text
 
 
+def named(example: Inputs, name: str) -> dict[str, Tensor]:
+    """Return inputs by name; a single one is called ``name``."""
+    return {name: example} if isinstance(example, Tensor) else dict(example)
+
+
 def to_onnx(
-    module: nn.Module, example: Tensor, input_name: str, output_names: list[str], dynamic: Mapping[int, str]
+    module: nn.Module, example: Inputs, input_name: str, output_names: list[str], dynamic: Mapping[int, str]
 ) -> bytes:
-    """Return a module of one input as ONNX; ``dynamic`` names the axes of the input that may have any length."""
+    """Return a module as ONNX; ``dynamic`` names the axes that may have any length, of each input that has them.
+
+    input_name: of the only input; several bring their names, in the order of the module's arguments.
+    """
+    inputs = named(example, input_name)
     axes = {axis: torch.export.Dim(name) if isinstance(name, str) else name for axis, name in dynamic.items()}
+    shapes = tuple(
+        {axis: length for axis, length in axes.items() if axis < value.ndim} for value in inputs.values()
+    )
     with warnings.catch_warnings():
         # The exporter warns of its own use of names that its libraries have deprecated.
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
             module,
-            (example,),
+            tuple(inputs.values()),
             dynamo=True,
             opset_version=OPSET,
-            input_names=[input_name],
+            input_names=list(inputs),
             output_names=output_names,
-            dynamic_shapes=(axes,),
+            dynamic_shapes=shapes,
             verbose=False,
         )
     assert program is not None
@@ -174,14 +191,15 @@ def halved(data: bytes) -> bytes:
     return bytes(model.SerializeToString())
 
 
-def difference(data: bytes, module: nn.Module, batch: Tensor) -> float:
+def difference(data: bytes, module: nn.Module, batch: Inputs) -> float:
     """Return how far the file's outputs are from the module's at most, relative where they are above 1."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    found = session.run(None, {session.get_inputs()[0].name: batch.numpy()})
-    expected = module(batch)
+    inputs = named(batch, session.get_inputs()[0].name)
+    found = session.run(None, {key: value.numpy() for key, value in inputs.items()})
+    expected = module(*inputs.values())
     expected = expected if isinstance(expected, tuple) else (expected,)
     worst = 0.0
     for mine, theirs in zip(found, expected, strict=True):

@@ -74,8 +74,9 @@ def parameters(module: nn.Module) -> int:
 
 
 @torch.no_grad()
-def operations(module: nn.Module, example: Tensor) -> int:
-    """Return the multiply-adds of convolutions and matrices for one item of the example batch (B, ...)."""
+def operations(module: nn.Module, *example: Tensor) -> int:
+    """Return the multiply-adds of convolutions and matrices for one item of the example batch (B, ...), of one input or
+    several."""
     total = 0
 
     def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -87,9 +88,9 @@ def operations(module: nn.Module, example: Tensor) -> int:
 
     hooks = [layer.register_forward_hook(count) for layer in module.modules()]
     try:
-        module(example)
+        module(*example)
     finally:
         for hook in hooks:
             hook.remove()
     # What is shown its input more than once, as with its mirror image, computes more often too.
-    return total // len(example)
+    return total // len(example[0])
