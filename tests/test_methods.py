@@ -11,6 +11,7 @@ import pytest
 import skimage.data
 from scipy import ndimage
 
+from incog import points
 from incog.errors import UsageError
 from incog.keys import Secret, track_key
 from incog.methods import DEFAULT, METHODS, make
@@ -47,6 +48,7 @@ def crops_of(pixels: Floats, *, face: float | None = None, frames: list[int] | N
         faces=np.full(count, face, np.float32),
         points=np.full((count, 5, 2), np.nan, np.float32),
         frames=np.array(range(count) if frames is None else frames, np.int64),
+        dense=np.full((count, points.COUNT, 2), np.nan, np.float32),
     )
 
 

@@ -32,6 +32,7 @@ def crops_of(*pixels: npt.ArrayLike, face: float, masks: Floats | None = None, f
         faces=np.full(count, face, np.float32),
         points=np.full((count, 5, 2), np.nan, np.float32),
         frames=np.arange(count) if frames is None else np.asarray(frames, np.int64),
+        dense=np.full((count, 130, 2), np.nan, np.float32),
     )
 
 

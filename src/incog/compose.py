@@ -10,6 +10,8 @@ import numpy as np
 
 from incog import colour, geometry
 from incog.methods.base import Method
+from incog.outline import Seen
+from incog.points import COUNT
 from incog.types import Crops, Face, Floats, Frame, Key, Track
 
 
@@ -31,13 +33,13 @@ ALIKE = 0.25
 correlate by more than .968."""
 
 
-Hulls = Callable[[Frame, Sequence[Face], float], list[Floats]]
-"""Returns the outline that the mask of each face covers, convex, of a frame as it was and a mask scale."""
+Hulls = Callable[[Frame, Sequence[Face], float], list[Seen]]
+"""Returns where each face lies, of a frame as it was and a mask scale."""
 
 
-def eggs(frame: Frame, faces: Sequence[Face], scale: float) -> list[Floats]:
+def eggs(frame: Frame, faces: Sequence[Face], scale: float) -> list[Seen]:
     """Return the outlines that need nothing but boxes."""
-    return [geometry.hull(face, scale) for face in faces]
+    return [Seen(geometry.hull(face, scale)) for face in faces]
 
 
 def hide(
@@ -50,22 +52,21 @@ def hide(
     track with another method. Crops are all taken from the given frame, so the result does not depend on the order of
     faces, but where masks overlap. hulls: where the masks lie.
     """
-    groups: dict[tuple[int, int], list[tuple[Job, Floats, Floats]]] = defaultdict(list)
-    outlines = hulls(frame, [job.face for job in jobs], mask_scale)
-    for job, outline in zip(jobs, outlines, strict=True):
-        matrix, size = geometry.crop_matrix(job.face, outline)
-        groups[size, id(job.method)].append((job, outline, matrix))
+    groups: dict[tuple[int, int], list[tuple[Job, Seen, Floats]]] = defaultdict(list)
+    for job, seen in zip(jobs, hulls(frame, [job.face for job in jobs], mask_scale), strict=True):
+        matrix, size = geometry.crop_matrix(job.face, seen.outline)
+        groups[size, id(job.method)].append((job, seen, matrix))
     result = frame.copy()
     unfit: set[int] = set()
     for (size, _), members in groups.items():
         crops = _crops(frame, members, size)
         rendered = members[0][0].method(crops, [job.key for job, _, _ in members])
-        for row, (job, outline, matrix) in enumerate(members):
+        for row, (job, seen, matrix) in enumerate(members):
             kept = job.method.name != safest and _is_kept(crops, rendered.pixels, row)
             if rendered.unfit[row] or kept:
                 unfit.add(job.track.id)
             else:
-                _write(result, job.face, outline, matrix, rendered.pixels[row])
+                _write(result, job.face, seen.outline, matrix, rendered.pixels[row])
     return result, unfit
 
 
@@ -82,12 +83,13 @@ def _is_kept(crops: Crops, pixels: Floats, row: int) -> bool:
     return little or float(difference.std(axis=0).mean()) < ALIKE * contrast
 
 
-def _crops(frame: Frame, members: Sequence[tuple[Job, Floats, Floats]], size: int) -> Crops:
+def _crops(frame: Frame, members: Sequence[tuple[Job, Seen, Floats]], size: int) -> Crops:
     pixels = np.empty((len(members), size, size, 3), np.float32)
     masks = np.empty((len(members), size, size), np.float32)
     points = np.full((len(members), 5, 2), np.nan, np.float32)
+    dense = np.full((len(members), COUNT, 2), np.nan, np.float32)
     scale = np.empty(len(members), np.float32)
-    for row, (job, outline, matrix) in enumerate(members):
+    for row, (job, seen, matrix) in enumerate(members):
         corners = geometry.apply(matrix, np.array([[0, 0], [size, 0], [0, size], [size, size]], np.float32))
         region = colour.align(geometry.bounds(corners, 2), frame)
         if region[0] >= region[2] or region[1] >= region[3]:
@@ -97,13 +99,15 @@ def _crops(frame: Frame, members: Sequence[tuple[Job, Floats, Floats]], size: in
         pixels_per_crop = float(np.hypot(matrix[0, 0], matrix[1, 0]))
         inverse = geometry.inverse(matrix)
         masks[row] = geometry.mask(
-            [geometry.apply(inverse, outline)],
+            [geometry.apply(inverse, seen.outline)],
             (0, 0, size, size),
             geometry.feather_width(job.face) / pixels_per_crop,
         )
         scale[row] = job.face.size / pixels_per_crop
         if job.face.points is not None:
             points[row] = geometry.apply(inverse, job.face.points)
+        if seen.dense is not None:
+            dense[row] = geometry.apply(inverse, seen.dense)
     return Crops(
         pixels,
         masks,
@@ -111,6 +115,7 @@ def _crops(frame: Frame, members: Sequence[tuple[Job, Floats, Floats]], size: in
         scale,
         points,
         np.full(len(members), frame.index, np.int64),
+        dense,
     )
 
 

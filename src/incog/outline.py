@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
@@ -19,6 +21,15 @@ MARGIN = 0.92
 DOUBT = 1.5
 """Growth of the outline for its points' doubt: twice the expected error, in units of half a face's height and width,
 which are 1.3 times the distance between the eyes."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """Where a face lies in a frame: ``outline``, what its mask covers wholly, (K, 2) float32 px, convex, and ``dense``,
+    its points of ``incog.points``, (130, 2) float32 px, or None where they are unknown or not trusted."""
+
+    outline: Floats
+    dense: Floats | None = None
 
 
 def face_outline(dense: Floats, *, grow: float = 1.0) -> Floats:

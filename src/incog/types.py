@@ -167,7 +167,8 @@ class Crops:
     pixels: (B, S, S, 3) float32, R'G'B' in 0..1. masks: (B, S, S) float32 in 0..1, exactly 1 on the face hull, falling
     to 0 outside it. matrices: (B, 2, 3) float32, crop -> frame pixels (pixel centres at integers). faces: (B,)
     float32, the longer side of the face box in crop pixels: lengths of a method are relative to it. points: (B, 5, 2)
-    float32 in crop pixels, NaN where unknown. frames: (B,) int64, the index of the frame that the crop is from.
+    float32 in crop pixels, NaN where unknown. frames: (B,) int64, the index of the frame that the crop is from. dense:
+    (B, 130, 2) float32 in crop pixels, the points of ``incog.points``; all NaN where they are unknown or not trusted.
     """
 
     pixels: Floats
@@ -176,6 +177,7 @@ class Crops:
     faces: Floats
     points: Floats
     frames: npt.NDArray[np.int64]
+    dense: Floats
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -198,6 +200,7 @@ class Crops:
             self.faces[rows],
             self.points[rows],
             self.frames[rows],
+            self.dense[rows],
         )
 
 

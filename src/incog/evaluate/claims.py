@@ -14,6 +14,7 @@ from incog.evaluate.samples import Item
 from incog.keys import Secret, derive
 from incog.methods.base import Check, Claim, Method
 from incog.perceive.embedder import SIZE, TEMPLATE
+from incog.points import COUNT
 from incog.types import Crops, Floats, Key
 
 FACES = 200
@@ -158,4 +159,5 @@ def _crops(pixels: Floats, masks: Floats, face: float) -> Crops:
         np.full(count, face, np.float32),
         np.repeat(TEMPLATE[None], count, 0),
         np.zeros(count, np.int64),
+        np.full((count, COUNT, 2), np.nan, np.float32),
     )

@@ -147,7 +147,7 @@ def load(
             box = geometry.bounds(points, 0.6 * float(np.ptp(points, axis=0).max()))
             own = Face(box=tuple(float(value) for value in box), points=points)  # type: ignore[arg-type]
             faces = []
-        hull = hulls(frame, [own], mask_scale)[0]
+        hull = hulls(frame, [own], mask_scale)[0].outline
         items.append(Item(name, sample.identity, picture, faces, points, hull))
         tell(number + 1)
     return items, left_out

@@ -237,7 +237,8 @@ class _Watch:
         told.sizes.append(face.size)
         told.shares.append(temporal.altered_share(*now, outline, tolerance=tolerance))
         points = self._placed(frame, face)
-        hull = self._hulls(frame, [replace(face, points=points, grow=0.0)], geometry.MASK_SCALE)[0]
+        seen = self._hulls(frame, [replace(face, points=points, grow=0.0)], geometry.MASK_SCALE)[0]
+        hull = seen.outline
         if index != self._last + 1:
             self._crops, self._hull = [], None
         if previous is not None and self._hull is not None:

@@ -1,4 +1,5 @@
-"""The outlines that masks cover in a frame: the faces' own where landmarks can be trusted, else eggs round boxes."""
+"""Where faces lie in a frame: their landmarks where these can be trusted, and the outlines that masks cover: the faces'
+own by these landmarks, else eggs round boxes."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from incog import colour, geometry
-from incog.outline import least_hull, mask_hull
+from incog.outline import Seen, least_hull, mask_hull
 from incog.perceive.landmarks import Landmarker, make_landmarker, trusted
 from incog.types import Face, Floats, Frame
 
@@ -19,25 +20,25 @@ LEAST = 16.0
 
 
 class FaceHulls:
-    """Outlines of faces in frames."""
+    """Outlines and dense points of faces in frames."""
 
     def __init__(self, landmarker: Landmarker | None) -> None:
         """landmarker: None gives eggs for all."""
         self._landmarker = landmarker
 
-    def __call__(self, frame: Frame, faces: Sequence[Face], scale: float) -> list[Floats]:
-        """Return the outline of each face, (K, 2) float32 px, convex: see ``incog.outline.mask_hull``.
+    def __call__(self, frame: Frame, faces: Sequence[Face], scale: float) -> list[Seen]:
+        """Return the outline of each face, see ``incog.outline.mask_hull``, and its dense points if they are trusted.
 
         frame: as it was before anything was hidden.
         """
-        return [self._hull(frame, face, scale) for face in faces]
+        return [self._seen(frame, face, scale) for face in faces]
 
     def least(self, face: Face, scale: float) -> Floats:
         """Return what the mask of a face covers for certain, when its frame is no longer as it was."""
         return geometry.hull(face, scale) if self._landmarker is None else least_hull(face, scale)
 
-    def _hull(self, frame: Frame, face: Face, scale: float) -> Floats:
-        egg = geometry.hull(face, scale)
+    def _seen(self, frame: Frame, face: Face, scale: float) -> Seen:
+        egg = Seen(geometry.hull(face, scale))
         if self._landmarker is None or face.size < LEAST:
             return egg
         corners = np.array(face.box, np.float32).reshape(2, 2)
@@ -55,7 +56,8 @@ class FaceHulls:
         found = self._landmarker(colour.rgb8(frame, region), [here])[0]
         if not trusted(found, here):
             return egg
-        return mask_hull(face, (found.points + away).astype(np.float32), scale, doubt=found.doubt)
+        dense = (found.points + away).astype(np.float32)
+        return Seen(mask_hull(face, dense, scale, doubt=found.doubt), dense)
 
 
 def make_hulls(*, device: str = "cpu", threads: int = 1) -> FaceHulls:
