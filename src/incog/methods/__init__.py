@@ -6,10 +6,12 @@ from collections.abc import Mapping
 
 from incog.methods.base import Method
 from incog.methods.fill import Fill
+from incog.methods.k_same import KSameEigen, KSameFurthest, KSamePixel, KSameSelect
 from incog.methods.noise import DpPixelate, GaussianNoise, ImpulseNoise
 from incog.methods.obscure import Blackout, Blur, Darken, LowResolution, Pixelate
 from incog.methods.parameters import parse, unknown
 from incog.methods.stylise import Cartoon, Edges, Superpixel
+from incog.methods.subspace import Hypersphere, Pca, Svd
 
 METHODS: dict[str, type[Method]] = {
     "fill": Fill,
@@ -24,6 +26,13 @@ METHODS: dict[str, type[Method]] = {
     "gaussian-noise": GaussianNoise,
     "impulse-noise": ImpulseNoise,
     "dp-pixelate": DpPixelate,
+    "pca": Pca,
+    "svd": Svd,
+    "hypersphere": Hypersphere,
+    "k-same-pixel": KSamePixel,
+    "k-same-eigen": KSameEigen,
+    "k-same-select": KSameSelect,
+    "k-same-furthest": KSameFurthest,
 }
 
 DEFAULT = "fill"

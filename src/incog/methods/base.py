@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol
 
@@ -17,8 +17,8 @@ class Check:
     """How an evaluation tries to refute a claim.
 
     kind: ``span``: results of one geometry span at most ``bound`` dimensions, whatever the faces; ``epsilon``: one
-    frame is ``bound``-differentially private for crops that differ in ``pixels`` pixels; ``k-anonymity``: each result
-    stands for at least ``bound`` people.
+    frame is ``bound``-differentially private for crops that differ in ``pixels`` pixels, 0 for any two crops;
+    ``k-anonymity``: each result stands for at least ``bound`` people.
     """
 
     kind: Literal["span", "epsilon", "k-anonymity"]
@@ -80,3 +80,24 @@ class Method(Protocol):
         Pixels where ``crops.masks`` is 0 come back unchanged. A crop's result depends on that crop, its key and its
         frame index alone, not on the batch.
         """
+
+
+class SetMethod(Method, Protocol):
+    """A method whose result for a face depends on a set of people: it is fitted to them, and hides them alone."""
+
+    k: int
+    """People who get the same face, at least."""
+
+    def fit(self, crops: Iterable[Crops], people: Sequence[str]) -> SetMethod:
+        """Return the method fitted to crops, in batches, and who each shows. Raises InputError for too few people."""
+
+    def group(self, crop: Crops) -> int | None:
+        """Return the group that a crop (a batch of one) was put into, or None."""
+
+    @property
+    def faces(self) -> Sequence[Floats]:
+        """The face of each group in the template, (side, side, 3) float32 in 0..1."""
+
+    @property
+    def members(self) -> Sequence[int]:
+        """How many people are in each group."""
