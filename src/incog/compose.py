@@ -59,7 +59,7 @@ def hide(
     result = frame.copy()
     unfit: set[int] = set()
     for (size, _), members in groups.items():
-        crops = _crops(frame, members, size)
+        crops = _crops(frame, [(job.face, seen, matrix) for job, seen, matrix in members], size)
         rendered = members[0][0].method(crops, [job.key for job, _, _ in members])
         for row, (job, seen, matrix) in enumerate(members):
             kept = job.method.name != safest and _is_kept(crops, rendered.pixels, row)
@@ -68,6 +68,13 @@ def hide(
             else:
                 _write(result, job.face, seen.outline, matrix, rendered.pixels[row])
     return result, unfit
+
+
+def crop_of(frame: Frame, face: Face, *, mask_scale: float, hulls: Hulls = eggs) -> Crops:
+    """Return the crop of one face, a batch of one, as ``hide`` hands it to a method."""
+    (seen,) = hulls(frame, [face], mask_scale)
+    matrix, size = geometry.crop_matrix(face, seen.outline)
+    return _crops(frame, [(face, seen, matrix)], size)
 
 
 def _is_kept(crops: Crops, pixels: Floats, row: int) -> bool:
@@ -83,13 +90,13 @@ def _is_kept(crops: Crops, pixels: Floats, row: int) -> bool:
     return little or float(difference.std(axis=0).mean()) < ALIKE * contrast
 
 
-def _crops(frame: Frame, members: Sequence[tuple[Job, Seen, Floats]], size: int) -> Crops:
+def _crops(frame: Frame, members: Sequence[tuple[Face, Seen, Floats]], size: int) -> Crops:
     pixels = np.empty((len(members), size, size, 3), np.float32)
     masks = np.empty((len(members), size, size), np.float32)
     points = np.full((len(members), 5, 2), np.nan, np.float32)
     dense = np.full((len(members), COUNT, 2), np.nan, np.float32)
     scale = np.empty(len(members), np.float32)
-    for row, (job, seen, matrix) in enumerate(members):
+    for row, (face, seen, matrix) in enumerate(members):
         corners = geometry.apply(matrix, np.array([[0, 0], [size, 0], [0, size], [size, size]], np.float32))
         region = colour.align(geometry.bounds(corners, 2), frame)
         if region[0] >= region[2] or region[1] >= region[3]:
@@ -101,11 +108,11 @@ def _crops(frame: Frame, members: Sequence[tuple[Job, Seen, Floats]], size: int)
         masks[row] = geometry.mask(
             [geometry.apply(inverse, seen.outline)],
             (0, 0, size, size),
-            geometry.feather_width(job.face) / pixels_per_crop,
+            geometry.feather_width(face) / pixels_per_crop,
         )
-        scale[row] = job.face.size / pixels_per_crop
-        if job.face.points is not None:
-            points[row] = geometry.apply(inverse, job.face.points)
+        scale[row] = face.size / pixels_per_crop
+        if face.points is not None:
+            points[row] = geometry.apply(inverse, face.points)
         if seen.dense is not None:
             dense[row] = geometry.apply(inverse, seen.dense)
     return Crops(

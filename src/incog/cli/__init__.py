@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, NoReturn
+from typing import Annotated, NoReturn, cast
 
 import typer
 from rich.console import Console
@@ -45,6 +45,7 @@ from incog.cli.options import (
     SecretFile,
     Seed,
     Sets,
+    ShareBackground,
     Spans,
     Threads,
     Threshold,
@@ -52,6 +53,8 @@ from incog.cli.options import (
     Workers,
 )
 from incog.cli.screen import Screen, tell
+from incog.cli.sets import hide_set, is_set, refuse_single
+from incog.dataset import Wish
 from incog.errors import InputError, OutputError, UsageError
 from incog.keys import Secret
 from incog.media import open_source
@@ -59,6 +62,7 @@ from incog.media.base import OutputOptions
 from incog.media.files import pending
 from incog.media.walk import Walk, printable, walk
 from incog.methods import DEFAULT, METHODS, make
+from incog.methods.base import SetMethod
 from incog.methods.parameters import describe
 from incog.perceive.detector import best_device, known_detector
 from incog.pipeline import Options, Perception
@@ -93,6 +97,7 @@ def hide(
     only: Only = None,
     risk: Risk = people.RISK,
     no_compare: NoCompare = False,
+    share_background: ShareBackground = False,
     seed: Seed = None,
     secret_file: SecretFile = None,
     workers: Workers = 1,
@@ -133,6 +138,23 @@ def hide(
                 overwrite=overwrite,
             ),
         )
+        if share_background and not is_set(chosen):
+            raise UsageError(
+                f"--share-background must be given with a method on sets of people, got {method}"
+            )
+        if is_set(chosen):
+            hide_set(
+                cast("SetMethod", chosen),
+                inputs,
+                output,
+                settings,
+                Wish(share_background, keep_going, seed is not None, settings.options),
+                secret,
+                randomness,
+                lambda sources, targets: _report_place(report, overwrite, sources, targets),
+                screen,
+            )
+            return
         if settings.selection:
             # Before anything is written: a photo that does not serve is a wrong option.
             parallel.enrolled(settings.selection, parallel.perception_of(settings))
@@ -260,6 +282,7 @@ def render(
     screen = Screen(quiet=quiet, verbose=verbose)
     with failing(screen, plan):
         chosen = make(method, _settings(sets))
+        refuse_single(chosen, "a plan")
         secret, randomness = _secret(seed, secret_file)
         where = best_device(device.value)
         made = Plan.load(plan)

@@ -76,6 +76,14 @@ Risk = Annotated[
         "--risk", help="With --keep: the most that the chance of a wrong face left visible in a file may be."
     ),
 ]
+ShareBackground = Annotated[
+    bool,
+    typer.Option(
+        "--share-background",
+        help="With a method on sets of people: one whole picture per group, the same bytes for all its members, named "
+        "by keyed tokens.",
+    ),
+]
 NoCompare = Annotated[
     bool,
     typer.Option(
