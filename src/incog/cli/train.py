@@ -128,17 +128,18 @@ def export_run(
     import numpy as np
     import torch
 
-    from incog.train.export import export, write
+    from incog.train.export import export_all, write
     from incog.train.tasks import make_task
 
     if threads:
         torch.set_num_threads(threads)
     folder = run or Path("runs") / plan.name
     task = make_task(plan, given, torch.device("cpu"), folder / "cache")
-    made = export(plan, folder, task)
-    file, card = write(made, models)
+    made = export_all(plan, folder, task)
+    for item in made:
+        file, card = write(item, models)
+        _screen.print(f"wrote {file} ({file.stat().st_size} bytes) and {card}", markup=False)
     if weights is not None:
-        np.savez_compressed(weights, **made.weights)  # type: ignore[arg-type]
-    _screen.print(f"wrote {file} ({file.stat().st_size} bytes) and {card}", markup=False)
-    for name, value in made.card.measured.items():
+        np.savez_compressed(weights, **made[0].weights)  # type: ignore[arg-type]
+    for name, value in made[0].card.measured.items():
         _screen.print(f"  {name} {value}", markup=False)

@@ -8,7 +8,7 @@ import json
 import tomllib
 import warnings
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from incog.errors import InputError, TrainingError
 from incog.models import Card
-from incog.train.loop import Task, read_checkpoint
+from incog.train.loop import Part, Several, Task, read_checkpoint
 from incog.train.nets import operations, parameters
 from incog.train.recipe import Recipe, build
 from incog.types import Array
@@ -74,7 +74,38 @@ def export(recipe: Recipe, run: Path, task: Task) -> Exported:
     Raises TrainingError when the file and the network differ by more than ``TOLERANCE`` on random or real input.
     """
     network, state = load_run(recipe, run, task)
+    return _exported(recipe, recipe.name, state, task.measure(network), task, network)
+
+
+@torch.no_grad()
+def export_all(recipe: Recipe, run: Path, task: Task) -> list[Exported]:
+    """Return all files of a run that ship: the network, as ``export`` does, and what else a ``Several`` brings."""
+    if not isinstance(task, Several):
+        return [export(recipe, run, task)]
+    network, state = load_run(recipe, run, task)
     measured = task.measure(network)
+    first = _exported(recipe, recipe.name, state, measured, task, network)
+    made = [first]
+    for end, part in task.parts().items():
+        made.append(_exported(recipe, f"{recipe.name}-{end}", state, measured, part, network))
+    for end, (data, words) in task.tables(network, first.card.sha256).items():
+        name = f"{recipe.name}-{end}"
+        card = replace(
+            first.card, name=name, about=words, file=f"{name}.npz", sha256=hashlib.sha256(data).hexdigest(),
+            layout="", outputs="", parameters=0, multiply_adds=0, export_difference=0.0,
+        )  # fmt: skip
+        made.append(Exported(data, card, {}))
+    return made
+
+
+def _exported(
+    recipe: Recipe,
+    name: str,
+    state: Mapping[str, Any],
+    measured: Mapping[str, float],
+    task: Part,
+    network: nn.Module,
+) -> Exported:
     shipped = task.shipped(network).eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     facts = task.card()
     input_name = facts.get("input_name", "input")
@@ -95,9 +126,9 @@ def export(recipe: Recipe, run: Path, task: Task) -> Exported:
             f"the exported file differs from the network by {worst:.2g}, more than {TOLERANCE:g}"
         )
     card = Card(
-        name=recipe.name,
-        about=recipe.about,
-        file=f"{recipe.name}.onnx",
+        name=name,
+        about=facts.get("about", recipe.about),
+        file=f"{name}.onnx",
         sha256=hashlib.sha256(data).hexdigest(),
         layout=facts["inputs"],
         outputs=facts["outputs"],

@@ -60,11 +60,25 @@ class Batch:
         return torch.from_numpy(self.items).to(self.device)
 
 
-class Task(Protocol):
+class Part(Protocol):
+    """What of a trained network becomes a file."""
+
+    def example(self) -> Tensor:
+        """Return real input, (B, ...) float32, as the exported file takes it."""
+
+    def shipped(self, network: nn.Module) -> nn.Module:
+        """Return the network as it is exported, from pixels 0..255 to what users read."""
+
+    def card(self) -> dict[str, Any]:
+        """Return the facts of the file: ``inputs`` and ``outputs`` in words, ``data`` (faces by source); where they are
+        not the usual, ``about``, ``input_name``, ``output_names`` and ``dynamic`` (axis -> name) too."""
+
+
+class Task(Part, Protocol):
     """What a recipe trains: data, networks, losses and held-out figures.
 
     modules: ``network`` ships, the others only help to train it. items: how many there are in an epoch. A task may be
-    an ``Adversarial`` one.
+    an ``Adversarial`` one, or one of ``Several`` files.
     """
 
     modules: nn.ModuleDict
@@ -79,15 +93,17 @@ class Task(Protocol):
     def sheet(self, network: nn.Module) -> Bytes:
         """Return a picture of samples, (H, W, 3) uint8 RGB."""
 
-    def example(self) -> Tensor:
-        """Return real input, (B, ...) float32, as the exported file takes it."""
 
-    def shipped(self, network: nn.Module) -> nn.Module:
-        """Return the network as it is exported, from pixels 0..255 to what users read."""
+@runtime_checkable
+class Several(Protocol):
+    """What a task has in addition that ships more files than one, NAME-END each."""
 
-    def card(self) -> dict[str, Any]:
-        """Return the facts of the file: ``inputs`` and ``outputs`` in words, ``data`` (faces by source); where they are
-        not the usual, ``input_name``, ``output_names`` and ``dynamic`` (axis -> name) too."""
+    def parts(self) -> Mapping[str, Part]:
+        """Return what else of the network becomes a file, by the end of its name."""
+
+    def tables(self, network: nn.Module, digest: str) -> Mapping[str, tuple[bytes, str]]:
+        """Return tables as NPZ and what they are in words, by the end of their names. digest: SHA-256 of the first
+        file, which they belong to."""
 
 
 @runtime_checkable

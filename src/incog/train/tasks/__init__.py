@@ -22,6 +22,10 @@ TASKS = {
     "landmarks": "Landmarks",
     "attributes": "Attributes",
     "detector": "Detector",
+    "autoencoder": "Autoencoder",
+    "tuned_encoder": "TunedEncoder",
+    "transformer": "Transformer",
+    "generator": "Generator",
 }
 """Name in recipes -> class in the module of that name."""
 
