@@ -1,0 +1,62 @@
+"""The part of a face's shape that is pose and expression, apart from the part that is the person.
+
+Dense landmarks carry identity: the proportions of a face. From many pairs of pictures of one person one learns how a
+shape varies while the person stays the same, S_w, and how people differ, S_b. The best linear estimate of what is not
+the person in a shape s is then the Wiener filter S_w (S_w + S_b)^-1 (s - mean): what a method may keep.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from incog import models
+from incog.errors import ModelError
+from incog.points import COUNT
+from incog.types import Floats
+
+NAME = "shape"
+"""The filter's record."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PoseFilter:
+    """mean: (130, 2) float32, the mean face in half sides from the middle of a crop of the template ``outline``.
+    reads, writes: (260, R) and (R, 260) float32, whose product is the filter."""
+
+    mean: Floats
+    reads: Floats
+    writes: Floats
+
+    def __call__(self, dense: Floats) -> Floats:
+        """Return shapes (..., 130, 2) of nobody in particular with the pose and expression of ``dense``, (..., 130, 2).
+
+        Both float32 in half sides from the middle of a crop of the template ``outline``.
+        """
+        apart = (dense - self.mean).reshape(*dense.shape[:-2], COUNT * 2)
+        kept = apart @ self.reads @ self.writes
+        return np.asarray(self.mean + kept.reshape(dense.shape), np.float32)
+
+
+@lru_cache(maxsize=1)
+def load() -> PoseFilter:
+    """Return the filter that the package brings. Raises ModelError when it is missing or another file."""
+    try:
+        with np.load(io.BytesIO(models.own(NAME))) as file:
+            mean, reads, writes = (file[name].astype(np.float32) for name in ("mean", "reads", "writes"))
+    except (OSError, KeyError, ValueError) as error:
+        raise ModelError(f"the shape filter cannot be read: {error}") from error
+    return PoseFilter(mean, reads, writes)
+
+
+def halves(points: Floats, size: int) -> Floats:
+    """Return points in px of a crop of side ``size`` in half sides from its middle, float32."""
+    return np.asarray((points + 0.5) * (2 / size) - 1, np.float32)
+
+
+def pixels(points: Floats, size: int) -> Floats:
+    """Return points in half sides from the middle in px of a crop of side ``size``, float32."""
+    return np.asarray((points + 1) * (size / 2) - 0.5, np.float32)
