@@ -1,0 +1,365 @@
+"""The face identity transformer: a key makes another person of a face, its inverse the original again, and any other
+key yet another person (Gu, Luo, Ryoo, Lee: Password-conditioned anonymization and deanonymization with face identity
+transformers, ECCV 2020).
+
+The source ``portraits`` is a file of ``incog.train.portraits``; every other source is the ONNX file of a recogniser
+that joins the package's own as a judge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from incog import points as dense
+from incog.data.seeds import Integers, uniform
+from incog.errors import InputError
+from incog.train import augment, keyed
+from incog.train.judges import DRAWS, Judges
+from incog.train.keyed import Made, Options
+from incog.train.likeness import dssim
+from incog.train.loop import Batch
+from incog.train.pixels import Pixels, tiled
+from incog.train.portraits import SIZE, read
+from incog.train.recipe import Recipe
+from incog.train.transformer_net import Classifier, Critic, KeyPredictor, Network, TransformerNet
+from incog.types import Bytes
+
+FACES = 192
+"""Held-out faces that figures are measured on."""
+
+STRANGERS = 0.34
+"""Cosine of the package's embedder that one in a thousand pairs of different people exceeds."""
+
+_VIEW = 6
+"""Uniform numbers per picture that decide how it is shown."""
+
+
+class Transformer:
+    """The task: see ``incog.train.loop.Task`` and ``Adversarial``."""
+
+    def __init__(
+        self, recipe: Recipe, data: Mapping[str, Path], device: torch.device, cache: Path | None = None
+    ) -> None:
+        self.recipe, self.device = recipe, device
+        self.options = recipe.section("options", Options)
+        self.network = recipe.section("network", Network)
+        self.portraits = read(data["portraits"])
+        self.train_rows, self.test = self.portraits.rows("train"), self.portraits.rows("test")
+        if not len(self.train_rows) or not len(self.test):
+            raise InputError(
+                f"{len(self.portraits)} faces are too few to train on some and measure on others"
+            )
+        self.items = len(self.train_rows)
+        self.pixels = Pixels(self.portraits.pixels, device)
+        self.masks = Pixels(keyed.masks(self.portraits.dense, SIZE), device)
+        self.judges = Judges([path for name, path in data.items() if name != "portraits"]).to(device)
+        self.people = torch.from_numpy(
+            keyed.people(self.portraits.identities, self.train_rows, self.options.least)
+        ).to(device)
+        count = int(self.people.max()) + 1
+        if self.options.classify and count < 2:
+            raise InputError(
+                f"the classifier needs two people with {self.options.least} pictures each, got {count}"
+            )
+        options = self.options
+        self.modules = nn.ModuleDict({"network": TransformerNet(self.network)})
+        if options.key:
+            outputs = self.network.key // keyed.CHUNK * 2**keyed.CHUNK if options.chunks else self.network.key
+            self.modules["predictor"] = KeyPredictor(options.predictor, outputs)
+        rivals = nn.ModuleDict()
+        if options.adversary:
+            names = ("first", "recovered", "wrong", "coarse") if options.stages else ("full", "coarse")
+            for name in names:
+                rivals[name] = Critic(options.critic, spectral=not options.squares)
+        if options.classify:
+            rivals["classifier"] = Classifier(options.critic, count)
+        if len(rivals):
+            # Without rivals the task is none of the adversarial ones.
+            self.rivals = rivals
+        self.pools = [keyed.Pool(options.pool) for _ in range(3)]
+        self.made: Made | None = None
+        self._warm = device.type == "cuda"
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        if self._warm:
+            self._compile(batch)
+        rows = self.train_rows[batch.items]
+        width = self.network.key
+        draws = batch.uniform(4 * width + _VIEW + DRAWS)
+        real, masks = self._shown(rows, draws[:, 4 * width : 4 * width + _VIEW], batch.resolution)
+        people = self.people[torch.from_numpy(rows).to(self.device)]
+        images, masks, people = self._again(real, masks, people)
+        right, other, wrong, stray = keyed.signs(draws[:, : 4 * width]).chunk(4, 1)
+        other = keyed.distinct(other, right)
+        wrong = keyed.distinct(wrong, -right)
+        stray = keyed.distinct(stray, -right, wrong)
+        count, half = len(rows), len(rows) // 2 if self.options.wrong else 0
+        with batch.quick:
+            first, second = self._turned(images.repeat(2, 1, 1, 1), torch.cat([right, other])).chunk(2)
+            keys = torch.cat([-right, wrong[:half], stray[:half]])
+            back = self._turned(torch.cat([first, first[:half], first[:half]]), keys)
+            recovered, wrongs = back[:count], back[count:]
+            self.made = Made(real, images, masks, people, first, second, recovered, wrongs)
+            signs = (right, -right, wrong[:half])
+            result = self._likenesses(self.made, draws[:, 4 * width + _VIEW :])
+            result |= self._rivalries(self.made, batch.progress)
+            if self.options.key:
+                result["key"] = self.options.key * self._guessed(self.made, signs)
+        result |= self._pixelwise(self.made)
+        self.made = self.made.detached()
+        return result
+
+    def _shown(self, rows: Integers, draws: Tensor, side: int) -> tuple[Tensor, Tensor]:
+        """Return faces (B, 3, side, side) and their masks (B, 1, side, side), a little turned, moved and lit
+        otherwise."""
+        both = torch.cat([self.pixels.take(rows), self.masks.take(rows)], 1)
+        matrices = augment.turned(draws[:, 0:4], degrees=4, zoom=(0.96, 1.04), shift=0.02)
+        both = augment.mirror(augment.warp(both, matrices, SIZE), draws[:, 4])
+        if side != SIZE:
+            both = functional.interpolate(both, size=(side, side), mode="area")
+        gain = torch.exp2(augment.between(draws[:, 5], -0.3, 0.2))[:, None, None, None]
+        return (both[:, :3] * gain).clamp(0, 1), both[:, 3:]
+
+    def _again(self, real: Tensor, masks: Tensor, people: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Put faces that the network made in the step before in the place of some.
+
+        What a wrong key makes of an anonymised face can then be turned back as well as what the right one makes: nobody
+        finds the right key by trying whether the way there and back ends where it began.
+        """
+        count = int(len(real) * self.options.again)
+        if not count or self.made is None or self.made.first.shape != real.shape:
+            return real, masks, people
+        images, masks, people = real.clone(), masks.clone(), people.clone()
+        images[:count], masks[:count], people[:count] = self.made.first[:count], self.made.masks[:count], -1
+        return images, masks, people
+
+    def _turned(self, images: Tensor, signs: Tensor) -> Tensor:
+        keys = signs * (0.5 if self.network.condition == "tiled" else self.network.key**-0.5)
+        # Both calls of a step ask for the same gradients, so that one compiled network serves them.
+        images = images if images.requires_grad else images.requires_grad_(True)
+        made: Tensor = self.modules["network"](images.contiguous(memory_format=torch.channels_last), keys)
+        return made
+
+    def _likenesses(self, made: Made, draws: Tensor) -> dict[str, Tensor]:
+        """Return what the frozen judges say: who is whom, where the points lie, how the faces look."""
+        options, count, half = self.options, len(made.images), len(made.wrongs) // 2
+        result: dict[str, Tensor] = {}
+        if options.repel or any(options.apart) or (options.recognise and not options.classify):
+            pictures = torch.cat([made.first, made.second, made.recovered, made.wrongs])
+            views = torch.cat([draws, draws, draws, draws[:half], draws[:half]])
+            with torch.no_grad():
+                originals = self.judges.identity(made.images, draws)
+            judged = self.judges.identity(pictures, views)
+            total: dict[str, Tensor | float] = {"repel": 0.0, "apart": 0.0, "recognise": 0.0}
+            for found, original in zip(judged, originals, strict=True):
+                first, second, recovered = found[: 3 * count].chunk(3)
+                wrong, stray = found[3 * count : 3 * count + half], found[3 * count + half :]
+                near, again = original[:half], first[:half]
+                margin = options.margin
+                total["repel"] += keyed.repelled(first, original, margin) / 2
+                total["repel"] += keyed.repelled(second, original, margin) / 2
+                total["apart"] += options.apart[0] * keyed.repelled(first, second, margin)
+                if half:
+                    total["repel"] += keyed.repelled(torch.cat([wrong, stray]), near.repeat(2, 1), margin)
+                    total["apart"] += options.apart[1] * keyed.repelled(wrong, stray, margin)
+                    total["apart"] += options.apart[2] * keyed.repelled(wrong, again, margin)
+                total["recognise"] += (1 - (recovered * original).sum(1)).mean()
+            weights = {
+                "repel": options.repel,
+                "apart": float(any(options.apart)),
+                "recognise": options.recognise,
+            }
+            if options.classify:
+                del weights["recognise"]
+            for name, weight in weights.items():
+                value = total[name]
+                if weight and isinstance(value, Tensor):
+                    result[name] = value * (weight / len(judged))
+        if options.points or options.look:
+            changed = torch.cat([made.first, made.wrongs])
+            like = torch.cat([made.images, made.images[:half], made.images[:half]])
+            if options.points:
+                with torch.no_grad():
+                    goal = self.judges.points(like)
+                result["points"] = options.points * (self.judges.points(changed) - goal).abs().mean()
+            if options.look:
+                with torch.no_grad():
+                    looks = self.judges.attributes(like)
+                result["look"] = options.look * keyed.otherwise(looks, self.judges.attributes(changed))
+        return result
+
+    def _pixelwise(self, made: Made) -> dict[str, Tensor]:
+        """Return how far the recovered pictures are from the originals, and the others outside of the face."""
+        options, half = self.options, len(made.wrongs) // 2
+        result = {"recovery": options.recovery * (made.recovered - made.images).abs().mean()}
+        if options.structure:
+            result["structure"] = options.structure * dssim(made.recovered, made.images).mean()
+        weights = options.outside + (options.inside - options.outside) * made.masks
+        surroundings = (weights * (made.first - made.images).abs()).mean()
+        surroundings = surroundings + (weights * (made.second - made.images).abs()).mean()
+        if half:
+            far = (made.wrongs - made.images[:half].repeat(2, 1, 1, 1)).abs()
+            surroundings = surroundings + (weights[:half].repeat(2, 1, 1, 1) * far).mean()
+        return {**result, "background": surroundings / (3 if half else 2)}
+
+    def _scores(self, stages: list[Tensor]) -> list[Tensor]:
+        """Return the critics' scores of pictures of each stage, at full resolution and at half of it."""
+        everything = torch.cat(stages)
+        half = functional.avg_pool2d(everything, 3, 2, 1, count_include_pad=False)
+        if not self.options.stages:
+            return [self.rivals["full"](everything), self.rivals["coarse"](half)]
+        names = ("first", "recovered", "wrong")
+        full = [self.rivals[name](pictures) for name, pictures in zip(names, stages, strict=False)]
+        return [*full, self.rivals["coarse"](half)]
+
+    def _rivalries(self, made: Made, progress: float) -> dict[str, Tensor]:
+        """Return how real the critics find the pictures, and whom the classifier takes them for."""
+        options, result = self.options, dict[str, Tensor]()
+        if options.adversary:
+            scores = self._scores(made.stages())
+            result["adversary"] = options.adversary * keyed.seems_real(scores, squares=options.squares)
+        if options.classify and progress >= options.classify_start:
+            asked = made.stages()
+            losses = self._taken_for(asked, [made.people[: len(item)] for item in asked])
+            sign = [-1.0, 1.0 if options.recognise else 0.0, -1.0]
+            terms = [factor * loss for factor, loss in zip(sign, losses, strict=False)]
+            result["classify"] = options.classify * torch.stack(terms).sum() / 3
+        return result
+
+    def _taken_for(self, stages: list[Tensor], people: list[Tensor]) -> list[Tensor]:
+        """Return the classifier's cross-entropy on each stage."""
+        classifier = self.rivals["classifier"]
+        return [keyed.entropy(classifier(item), who) for item, who in zip(stages, people, strict=True)]
+
+    def _guessed(self, made: Made, signs: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        """Return how badly the predictor tells keys from what they were given and what they made."""
+        half = len(signs[2])
+        before = torch.cat([made.images, made.first, made.first[:half]])
+        after = torch.cat([made.first, made.recovered, made.wrongs[:half]])
+        answer = self.modules["predictor"](before, after).float()
+        return keyed.misread(answer, torch.cat(signs), chunks=self.options.chunks)
+
+    def rival_losses(self, batch: Batch) -> dict[str, Tensor]:
+        """Return what critics and classifier minimise, over what ``losses`` made."""
+        assert self.made is not None
+        options, made, result = self.options, self.made, dict[str, Tensor]()
+        stages = made.stages()
+        with batch.quick:
+            if options.adversary:
+                shown = [pool(item) for pool, item in zip(self.pools, stages, strict=False)]
+                real = self._scores([made.real] * (len(shown) if options.stages else 1))
+                result["critic"] = keyed.told_apart(real, self._scores(shown), squares=options.squares)
+            if options.classify:
+                labels = [made.people[: len(item)] for item in stages]
+                result["classifier"] = self._taken_for([made.images], [made.people])[0]
+                if batch.progress >= options.classify_start:
+                    losses = self._taken_for(stages, labels)
+                    sign = [1.0, -1.0 if options.recognise else 0.0, 1.0]
+                    terms = [factor * loss for factor, loss in zip(sign, losses, strict=False)]
+                    result["classifier"] = result["classifier"] + torch.stack(terms).sum() / 3
+        return result
+
+    def _compile(self, batch: Batch) -> None:
+        """Run the network once in each resolution, while time does not count yet: compiling takes minutes."""
+        self._warm = False
+        count = len(batch.items) + 2 * (len(batch.items) // 2)
+        keys = torch.ones(count, self.network.key, device=self.device)
+        for _, side in self.recipe.resolutions:
+            with batch.quick:
+                blank = torch.zeros(count, 3, side, side, device=self.device)
+                self._turned(blank, keys).mean().backward()  # type: ignore[no-untyped-call]
+
+    @torch.no_grad()
+    def answers(self, network: nn.Module, rows: Integers) -> tuple[Tensor, ...]:
+        """Return I, A1, A2, R, WR1, WR2 of rows, (N, 3, S, S) each, with keys that are the same each time."""
+        network.eval()
+        parts: list[tuple[Tensor, ...]] = []
+        side, width = self.recipe.resolutions[-1][1], self.network.key
+        for chunk in np.array_split(rows, max(1, len(rows) // 32)):
+            images = self.pixels.take(chunk)
+            if side != SIZE:
+                images = functional.interpolate(images, size=(side, side), mode="area")
+            drawn = torch.from_numpy(uniform(1, chunk, np.zeros_like(chunk), 4 * width)).to(self.device)
+            right, other, wrong, stray = keyed.signs(drawn).chunk(4, 1)
+            scale = 0.5 if self.network.condition == "tiled" else width**-0.5
+            first = network(images, right * scale)
+            turned = [network(images, other * scale)]
+            turned += [network(first, key * scale) for key in (-right, wrong, stray)]
+            parts.append((images, first, *turned))
+        return tuple(torch.cat(column) for column in zip(*parts, strict=True))
+
+    @torch.no_grad()
+    def measure(self, network: nn.Module) -> dict[str, float]:
+        """Cosines of the package's embedder between the stages, the share of faces that pass for the same person, how
+        far the recovered picture is from the original, and how far the five points moved, in pixels of 128."""
+        rows = self.test[:: max(1, len(self.test) // FACES)][:FACES]
+        image, first, second, recovered, wrong, stray = self.answers(network, rows)
+        stages = {"a": first, "b": second, "r": recovered, "wr": wrong, "xr": stray, "i": image}
+        who = {name: self._embedded(pictures) for name, pictures in stages.items()}
+
+        def cosine(one: str, two: str) -> Tensor:
+            return (who[one] * who[two]).sum(1)
+
+        pairs = {
+            "a_i": ("a", "i"),
+            "wr_i": ("wr", "i"),
+            "r_i": ("r", "i"),
+            "a_b": ("a", "b"),
+            "wr_a": ("wr", "a"),
+        }
+        figures = {f"cosine_{name}": float(cosine(*pair).mean()) for name, pair in pairs.items()}
+        figures["cosine_wr_xr"] = float(cosine("wr", "xr").mean())
+        for name in ("a_i", "wr_i", "r_i"):
+            figures[f"same_{name}"] = float((cosine(*pairs[name]) > STRANGERS).float().mean())
+        figures["recovery_l1"] = float((recovered - image).abs().mean())
+        figures["recovery_dssim"] = float(dssim(recovered, image).mean())
+        figures["wrong_l1"] = float((wrong - image).abs().mean())
+        outside = 1 - self.masks.take(rows)
+        outside = functional.interpolate(outside, size=image.shape[-2:], mode="area")
+        figures["background_l1"] = float(((first - image).abs() * outside).sum() / (3 * outside.sum()))
+        five = list(dense.FIVE)
+        moved = [
+            (self.judges.points(p)[:, five] - self.judges.points(image)[:, five]).norm(dim=2)
+            for p in (first, recovered)
+        ]
+        figures["shift_a"], figures["shift_r"] = (float(value.mean()) * SIZE / 2 for value in moved)
+        return {**figures, "faces": float(len(rows))}
+
+    def _embedded(self, pictures: Tensor) -> Tensor:
+        return torch.cat(
+            [self.judges.identity(part)[0] for part in pictures.chunk(max(1, len(pictures) // 32))]
+        )
+
+    def sheet(self, network: nn.Module) -> Bytes:
+        """Held-out faces, two to a row: original, two keys, recovered, recovered with a wrong key."""
+        rows = self.test[:: max(1, len(self.test) // 16)][:16]
+        columns = self.answers(network, rows)[:5]
+        return tiled(torch.stack(columns, 1).flatten(0, 1), 10)
+
+    def example(self) -> dict[str, Tensor]:
+        """Return faces and keys, by the names of the file's inputs."""
+        rows = self.test[:8]
+        images = self.pixels.take(rows)
+        drawn = torch.from_numpy(uniform(2, rows, np.zeros_like(rows), self.network.key)).to(self.device)
+        scale = 0.5 if self.network.condition == "tiled" else self.network.key**-0.5
+        return {"image": images, "key": keyed.signs(drawn) * scale}
+
+    def shipped(self, network: nn.Module) -> nn.Module:
+        return network
+
+    def card(self) -> dict[str, Any]:
+        sources = self.portraits.sources
+        return {
+            "inputs": f"image (B, 3, {SIZE}, {SIZE}) float32, R'G'B' in 0..1, in the template outline of "
+            f"incog.data.faces; key (B, {self.network.key}) float32, a unit vector of signs",
+            "outputs": "(B, 3, S, S) in 0..1: the face as another person's; the negative of the key turns it back",
+            "output_names": ["turned"],
+            "data": {name: sources.count(name) for name in dict.fromkeys(sources)},
+        }
