@@ -77,7 +77,7 @@ def test_gradients_reach_the_pictures(judges: Judges) -> None:
 def test_an_augmentation_changes_a_face_a_little(judges: Judges) -> None:
     images = tensor(picture(128)).expand(4, -1, -1, -1)
     middle = torch.full((4, DRAWS), 0.5)
-    middle[:, 5] = 0
+    middle[:, 5], middle[:, 7] = 0, 0.5 + 0.75 / 16
     plain, other = judges.identity(images)[0], judges.identity(images, middle)[0]
     assert (plain * other).sum(1).min() > 0.99
     mirrored = middle.clone()
@@ -90,6 +90,14 @@ def test_an_augmentation_changes_a_face_a_little(judges: Judges) -> None:
     far = augment.similarity(torch.zeros(4), torch.ones(4), torch.full((4,), 0.04), torch.zeros(4))
     again = augment.warp(judges._faces(images, middle), far, 112)
     assert (shifted - again).abs()[..., 8:-8].max() < 0.02
+
+
+def test_half_precision_does_not_move_what_is_seen(judges: Judges) -> None:
+    images, draws = tensor(picture(128)), torch.full((1, DRAWS), 0.3)
+    exact, places = judges._faces(images, draws), judges.points(images)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.allclose(judges._faces(images, draws), exact, atol=1e-5)
+        assert torch.allclose(judges.points(images), places, atol=1e-5)
 
 
 def test_more_recognisers_may_judge() -> None:

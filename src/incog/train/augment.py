@@ -28,8 +28,11 @@ def similarity(angle: Tensor, scale: Tensor, x: Tensor, y: Tensor) -> Tensor:
 
 def warp(images: Tensor, matrices: Tensor, size: int, *, padding: str = "border") -> Tensor:
     """Return (B, C, size, size) seen through ``matrices`` (B, 2, 3), in half sides from the middle."""
-    grid = functional.affine_grid(matrices, [len(images), images.shape[1], size, size], align_corners=False)
-    return functional.grid_sample(images, grid, padding_mode=padding, align_corners=False)
+    # Places need more than the eight bits of bfloat16, which autocast would leave them.
+    with torch.autocast(images.device.type, enabled=False):
+        shape = [len(images), images.shape[1], size, size]
+        grid = functional.affine_grid(matrices.float(), shape, align_corners=False)
+        return functional.grid_sample(images.float(), grid, padding_mode=padding, align_corners=False)
 
 
 def mirror(images: Tensor, draws: Tensor) -> Tensor:

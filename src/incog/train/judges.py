@@ -21,6 +21,7 @@ from incog.errors import InputError
 from incog.perceive import attributes, embedder, landmarks
 from incog.train import augment
 from incog.train.graph import Graph
+from incog.train.likeness import LUMA
 from incog.types import Floats
 
 DRAWS = 8
@@ -65,7 +66,7 @@ class Judges(nn.Module):
         side = landmarks.SIDE
         # Places need more than the eight bits of bfloat16.
         with torch.autocast(images.device.type, enabled=False):
-            shown = augment.warp(images.float(), self._matrices("outlined", images), side)
+            shown = augment.warp(images, self._matrices("outlined", images), side)
             found: Tensor = self.landmarks(shown * 255)[self.landmarks.names.index("points")]
             places = (found + 0.5) * (2 / side) - 1
             matrix = self._buffers["outlined"]
@@ -75,7 +76,7 @@ class Judges(nn.Module):
     def attributes(self, images: Tensor) -> dict[str, Tensor]:
         """Return by name the probabilities of ``incog.perceive.attributes.CLASSES``, (B, K) float32 each, and ``age``
         and ``spread`` in years, (B,)."""
-        faces = augment.warp(images.float(), self._matrices("aligned", images), embedder.SIZE)
+        faces = augment.warp(images, self._matrices("aligned", images), embedder.SIZE)
         return {
             name: item.float() for name, item in zip(self.look.names, self.look(faces * 255), strict=True)
         }
@@ -84,16 +85,17 @@ class Judges(nn.Module):
         """Return the crops (B, 3, 112, 112) in 0..1 that recognisers take."""
         matrices = self._matrices("aligned", images)
         if draws is None:
-            return augment.warp(images.float(), matrices, embedder.SIZE)
+            return augment.warp(images, matrices, embedder.SIZE)
         moved = augment.similarity(
             augment.between(draws[:, 3], -0.06, 0.06),
             torch.exp2(augment.between(draws[:, 2], -0.1, 0.1)),
             augment.between(draws[:, 0], -0.04, 0.04),
             augment.between(draws[:, 1], -0.04, 0.04),
         )
-        linear = matrices[:, :, :2] @ moved[:, :, :2]
-        shift = torch.einsum("bij,bj->bi", matrices[:, :, :2], moved[:, :, 2]) + matrices[:, :, 2]
-        faces = augment.warp(images.float(), torch.cat([linear, shift[:, :, None]], 2), embedder.SIZE)
+        with torch.autocast(images.device.type, enabled=False):
+            linear = matrices[:, :, :2] @ moved[:, :, :2]
+            shift = matrices[:, :, :2] @ moved[:, :, 2:] + matrices[:, :, 2:]
+        faces = augment.warp(images, torch.cat([linear, shift], 2), embedder.SIZE)
         faces = augment.mirror(faces, draws[:, 4])
         blur = draws[:, 5, None, None, None]
         soft = faces.lerp(functional.avg_pool2d(faces, 5, 1, 2, count_include_pad=False), blur * 1.4)
@@ -101,6 +103,10 @@ class Judges(nn.Module):
         coarse = functional.interpolate(small, size=faces.shape[-2:], mode="bilinear", align_corners=False)
         # Fine patterns that people do not see fool a recogniser too: it often sees without them.
         faces = torch.where(blur < 0.6, soft, coarse)
+        grey = (faces * faces.new_tensor(LUMA)[None, :, None, None]).sum(1, keepdim=True)
+        # So does paint: colours fade, or are gone. The digits of one number serve twice.
+        vivid = (draws[:, 7, None, None, None] * 16).frac()
+        faces = torch.where(vivid < 0.3, grey, grey.lerp(faces, vivid * 0.8 + 0.4))
         gain = torch.exp2(augment.between(draws[:, 6], -0.3, 0.3))[:, None, None, None]
         return faces * gain + augment.between(draws[:, 7], -0.08, 0.08)[:, None, None, None]
 
