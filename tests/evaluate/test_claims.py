@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -14,8 +14,10 @@ from incog.evaluate.samples import Item
 from incog.methods import METHODS, make
 from incog.methods.base import Check, Claim, Rendered
 from incog.methods.fill import Fill
+from incog.methods.k_same import KSamePixel
 from incog.methods.noise import DpPixelate
 from incog.methods.obscure import Blackout, Blur
+from incog.methods.subspace import Pca
 from incog.perceive.embedder import SIZE, TEMPLATE
 from incog.types import Crops, Floats, Key
 
@@ -58,6 +60,9 @@ class Means(Blur):
     k: int = 3
     granularity: ClassVar[str] = "set"  # type: ignore[assignment]
 
+    def fit(self, crops: Iterable[Crops], people: Sequence[str]) -> Means:
+        return self
+
     def claims(self, *, frames: int = 1) -> tuple[Claim, ...]:
         return (Claim("k people", holds=True, scope="", check=Check("k-anonymity", self.k)),)
 
@@ -82,6 +87,43 @@ def test_the_checks_come_near_to_what_is_claimed(items: list[Item]) -> None:
     assert 5 <= fill.measured <= 9
     (found,) = claims.audit(DpPixelate(epsilon=1.0, blocks=1), items, seed=1)
     assert 0.5 < found.measured <= 1
+
+
+@dataclass(frozen=True)
+class Alone(KSamePixel):
+    """Lets a little light of each face through, and still claims ``k``."""
+
+    def claims(self, *, frames: int = 1) -> tuple[Claim, ...]:
+        return KSamePixel(k=self.k).claims(frames=frames)
+
+
+def test_light_that_comes_through_refutes_k(items: list[Item]) -> None:
+    (kept,) = claims.audit(KSamePixel(k=3), items, seed=1)
+    assert (kept.kept, kept.measured) == (True, 3)
+    (broken,) = claims.audit(Alone(k=3, light=0.2), items, seed=1)
+    assert (broken.kept, broken.measured) == (False, 1)
+    assert claims.audit(KSamePixel(k=3, light=0.2), items, seed=1) == []
+    (few,) = claims.audit(KSamePixel(k=50), items, seed=1)
+    assert few.told == "Not tried: there must be at least k = 50 people to make one face of, got 12"
+
+
+@dataclass(frozen=True)
+class Forgetful(Pca):
+    """Gives each coefficient the whole epsilon."""
+
+    @property
+    def noise(self) -> float:
+        return super().noise / self.modes
+
+
+def test_an_epsilon_for_any_two_faces_is_tried(items: list[Item], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(claims, "TRIALS", 1200)
+    (kept,) = claims.audit(Pca(mode="laplace", epsilon=2), items, seed=1)
+    assert (kept.kept, kept.trials) == (True, 1200)
+    (broken,) = claims.audit(Forgetful(mode="laplace", epsilon=2), items, seed=1)
+    assert not broken.kept
+    assert broken.measured > 2
+    assert claims.audit(Pca(mode="laplace", light=0.5), items, seed=1) == []
 
 
 def test_a_trace_of_the_face_is_found(items: list[Item]) -> None:

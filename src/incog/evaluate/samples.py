@@ -6,6 +6,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from incog.colour import rgb8
 from incog.data.faces import Sample, Split, decode, split_of
 from incog.errors import InputError
 from incog.keys import FILE_ID_BYTES, Secret, track_key
-from incog.methods.base import Method
+from incog.methods.base import Method, SetMethod
 from incog.perceive.hulls import FaceHulls
 from incog.perceive.search import Searcher
 from incog.types import Bytes, Face, Floats, Frame, Layout, Origin, Track
@@ -196,6 +197,19 @@ def protect(
             raise InputError(f"the faces of {item.name} could not be hidden")
         results.append(rgb8(shown))
     return results
+
+
+def fitted(method: Method, items: Sequence[Item], hulls: FaceHulls) -> Method:
+    """Return the method, fitted to the people of items if it is one on sets: each item's own face, found as ``protect``
+    finds it. Raises InputError for fewer people than it needs."""
+    if method.granularity != "set":
+        return method
+    seen = [item for item in items if item.faces]
+    crops = (
+        compose.crop_of(frame_of(item.picture), item.faces[0], mask_scale=geometry.MASK_SCALE, hulls=hulls)
+        for item in seen
+    )
+    return cast("SetMethod", method).fit(crops, [item.person for item in seen])
 
 
 def face_only(picture: Bytes, hull: Floats) -> Bytes:

@@ -17,7 +17,7 @@ from incog.data.layouts import SUFFIXES
 from incog.errors import InputError
 from incog.evaluate.around import around
 from incog.evaluate.restoration import averaged, restorer
-from incog.evaluate.samples import Item, protect
+from incog.evaluate.samples import Item, fitted, protect
 from incog.keys import Secret
 from incog.media.contents import examine
 from incog.media.magic import image_format
@@ -86,7 +86,8 @@ class Treatment(Protocol):
 
 
 class Hidden:
-    """A method of incog. Every picture has a key of its own, derived from one secret."""
+    """A method of incog. Every picture has a key of its own, derived from one secret; a method on sets is fitted to the
+    people of the pictures that it is called with, as if they were one release."""
 
     unprotected = True
     faults: Mapping[str, Sequence[str]] = MappingProxyType({})
@@ -97,7 +98,7 @@ class Hidden:
         self.claims = method.claims()
 
     def __call__(self, items: Sequence[Item]) -> list[Bytes]:
-        return protect(items, self.method, self._secret, self._hulls)
+        return protect(items, fitted(self.method, items, self._hulls), self._secret, self._hulls)
 
     def extras(self, items: Sequence[Item], hidden: Sequence[Bytes]) -> list[Extra]:
         found = []

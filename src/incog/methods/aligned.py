@@ -78,18 +78,23 @@ def goal(side: int) -> Floats:
 
 
 def placed(points: Floats, side: int) -> Floats | None:
-    """Return the (2, 3) float32 matrix crop -> template of five points (5, 2), or None where they are no face's: one is
-    unknown, all are one, or they lie too far from a frontal face's."""
+    """Return the (2, 3) float32 matrix crop -> template of five points (5, 2), or None as ``carried`` does."""
+    return carried(points, goal(side))
+
+
+def carried(points: Floats, template: Floats) -> Floats | None:
+    """Return the (2, 3) float32 matrix that carries five points (5, 2) to a template's, or None where they are no
+    face's: one is unknown, all are one, or they lie too far from a frontal face's."""
     if not np.isfinite(points).all():
         return None
     spread = float(np.sqrt(np.square(points - points.mean(0)).sum(1).mean()))
     if not spread > 1e-3:
         return None
-    back = similarity(goal(side), points)
-    misfit = points - geometry.apply(back, goal(side))
+    back = similarity(template, points)
+    misfit = points - geometry.apply(back, template)
     if float(np.sqrt(np.square(misfit).sum(1).mean())) > _WORST_FIT * spread:
         return None
-    return similarity(points, goal(side))
+    return similarity(points, template)
 
 
 def taken(pixels: Floats, matrix: Floats, side: int) -> Floats:
@@ -124,12 +129,31 @@ def lay(pixels: Floats, mask: Floats, face: Floats, matrix: Floats) -> None:
     np.copyto(pixels, np.clip(back, 0, 1), where=(mask > 0)[..., None])
 
 
-def relit(new: Floats, old: Floats, share: float = 1.0) -> Floats:
-    """Return a face with the mean and the contrast of another in each channel, by a share of 0..1: both (S, S, 3)."""
+def relit(new: Floats, old: Floats, share: float = 1.0, *, weight: Floats | None = None) -> Floats:
+    """Return a face with the mean and the contrast of another in each channel, by a share of 0..1: both (S, S, 3).
+
+    weight: (S, S), how much each pixel counts; None for all the same.
+    """
     if not share:
         return new
-    (new_mean, new_spread), (old_mean, old_spread) = (
-        (face.mean((0, 1)), np.maximum(face.std((0, 1)), 1e-4)) for face in (new, old)
-    )
+    weights = np.ones(new.shape[:2], np.float32) if weight is None else weight
+    weights = (weights / weights.sum())[..., None]
+
+    def light(face: Floats) -> tuple[Floats, Floats]:
+        mean = (weights * face).sum((0, 1))
+        return mean, np.sqrt(np.maximum((weights * np.square(face - mean)).sum((0, 1)), 1e-8))
+
+    (new_mean, new_spread), (old_mean, old_spread) = light(new), light(old)
     matched = (new - new_mean) * (old_spread / new_spread) + old_mean
     return np.asarray(new + np.float32(share) * (matched - new), np.float32)
+
+
+@lru_cache(maxsize=4)
+def inner(side: int) -> Floats:
+    """Return how much each pixel of the template is of a face, (side, side) float32: an oval, without hair and
+    background."""
+    place = (np.arange(side) - (side - 1) / 2) / (side / 2)
+    radius = np.hypot(place[None, :] / 0.55, place[:, None] / 0.72)
+    weight: Floats = np.clip((1.1 - radius) / 0.2, 0, 1).astype(np.float32)
+    weight.setflags(write=False)
+    return weight

@@ -44,10 +44,10 @@ class Basis:
     centre: Floats
     reach: tuple[float, float]
 
-    def encode(self, faces: Floats) -> Floats:
-        """Return the codes (..., R) of faces (..., S, S, 3)."""
+    def encode(self, faces: Floats, count: int | None = None) -> Floats:
+        """Return the codes (..., R) of faces (..., S, S, 3), or the first ``count`` numbers of them."""
         flat = faces.reshape(*faces.shape[:-3], -1) - self.mean
-        return np.asarray(flat @ self.modes.T, np.float32)
+        return np.asarray(flat @ self.modes[:count].T, np.float32)
 
     def decode(self, codes: Floats) -> Floats:
         """Return the faces (..., S, S, 3) of codes (..., r), r at most R; not clipped."""

@@ -19,7 +19,7 @@ import numpy as np
 from incog import alignment
 from incog.errors import InputError, UsageError
 from incog.methods import eigenspace, grouping
-from incog.methods.aligned import SOFT_CONDITION, lay, placed, relit, taken
+from incog.methods.aligned import SOFT_CONDITION, inner, lay, placed, relit, taken
 from incog.methods.base import Check, Claim, Rendered
 from incog.methods.parameters import Parameter, check
 from incog.methods.per_crop import CROP_CONDITION, rest_of, scope_of
@@ -242,7 +242,8 @@ class KSame(SetOfFaces, ABC):
         matrix = placed(crop.points[0], self.side)
         assert matrix is not None
         if self.light:
-            face = np.clip(relit(face, taken(crop.pixels[0], matrix, self.side), self.light), 0, 1)
+            own = taken(crop.pixels[0], matrix, self.side)
+            face = np.clip(relit(face, own, self.light, weight=inner(self.side)), 0, 1)
         lay(pixels, crop.masks[0], face, matrix)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from incog.keys import Stream
 from incog.methods import eigenspace
-from incog.methods.aligned import SOFT_CONDITION, Aligned, relit
+from incog.methods.aligned import SOFT_CONDITION, Aligned, inner, relit
 from incog.methods.base import Check, Claim
 from incog.methods.eigenspace import COUNT, NAME
 from incog.methods.parameters import Parameter
@@ -112,11 +112,11 @@ class Pca(Aligned):
 
     def change(self, face: Floats, key: Key, frame: int) -> Floats:
         basis = eigenspace.shipped()
-        codes = basis.encode(face)[: self.modes]
+        codes = basis.encode(face, self.modes)
         new = basis.decode(self.moved(codes, basis.deviations[: self.modes], key, frame))
         if self.residual:
             new = new + np.float32(self.residual) * (face - basis.decode(codes))
-        return relit(new, face, self.light)
+        return relit(new, face, self.light, weight=inner(self.side))
 
     def moved(self, codes: Floats, deviations: Floats, key: Key, frame: int) -> Floats:
         """Return the coefficients (r,) after the change. deviations: (r,), of faces along each mode."""
