@@ -269,16 +269,20 @@ def _told_apart(found: Set, vectors: Sequence[Floats | None], perception: Percep
     tails = perception.recogniser.calibration.tails
     # That of the middle group: the highest would find nobody, the lowest would find pairs in every large set.
     level = float(np.median([tail.score_at(max(rate, tail.rarest)) for tail in tails]))
+    best, pair = -1.0, (0, 0)
     for start in range(0, len(rows), _BLOCK):
-        alike = rows[start : start + _BLOCK] @ rows.T >= level
-        alike &= people[start : start + _BLOCK, None] != people[None]
-        if alike.any():
-            one, other = (int(place[0]) for place in np.nonzero(alike))
-            raise InputError(
-                f"two people of the set look like one: {printable(clear[start + one][0].place)} and "
-                f"{printable(clear[other][0].place)}; a person who counts twice breaks every k",
-                hint="put all pictures of one person into one folder, or, if they are two, add --no-compare",
-            )
+        alike = rows[start : start + _BLOCK] @ rows.T
+        alike[people[start : start + _BLOCK, None] == people[None]] = -1
+        one, other = np.unravel_index(int(alike.argmax()), alike.shape)
+        if float(alike[one, other]) > best:
+            best, pair = float(alike[one, other]), (start + int(one), int(other))
+    if best >= level:
+        one_place, other_place = (printable(clear[row][0].place) for row in pair)
+        raise InputError(
+            f"two people of the set look like one, most of all {one_place} and {other_place}; a person who counts "
+            "twice breaks every k",
+            hint="put all pictures of one person into one folder, or, if they are two, add --no-compare",
+        )
 
 
 def _lay_back(
