@@ -7,6 +7,7 @@ tables of means that ship beside it: no code of a single person is among them.
 from __future__ import annotations
 
 import io
+import zipfile
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -74,7 +75,7 @@ class Codes:
                     least=int(file["least"]),
                     encoder=str(file["encoder"]),
                 )
-        except (OSError, ValueError, KeyError, EOFError) as error:
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise ModelError(f"the code tables cannot be read: {type(error).__name__}") from error
         if found.encoder != encoder:
             raise ModelError("the code tables belong to another network")

@@ -63,7 +63,7 @@ class Fill(PerCrop):
         )
 
     def render(self, pixels: Floats, mask: Floats, face: float, key: Key, frame: int) -> Floats:
-        u, v = _places(mask, face)
+        u, v = places(mask, face)
         colour, slopes = skin_light(pixels, mask, u, v)
         covered = mask > 0
         reach = np.array([np.abs(u[covered.any(0)]).max(), np.abs(v[covered.any(1)]).max()])
@@ -134,7 +134,7 @@ def _roundness(u: Doubles, v: Doubles) -> Doubles:
     return shading
 
 
-def _places(mask: Floats, face: float) -> tuple[Doubles, Doubles]:
+def places(mask: Floats, face: float) -> tuple[Doubles, Doubles]:
     """Return the distance of each column and row from the mask's middle, in half faces."""
     place = np.arange(len(mask), dtype=np.float64)
     across, down = mask.sum(0, dtype=np.float64), mask.sum(1, dtype=np.float64)

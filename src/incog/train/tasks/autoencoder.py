@@ -37,7 +37,7 @@ class Options(Tables):
     identity: float = 0.3
     judged: float = 0.25
     critic: float = 0.05
-    matched: float = 1.0
+    matched: float = 2.0
     begin: float = 0.15
     noise: float = 0.1
     mixed: float = 0.25
