@@ -165,6 +165,38 @@ def repelled(one: Tensor, two: Tensor, margin: float) -> Tensor:
     return ((one * two).sum(1) - margin).relu().mean()
 
 
+def distances(judged: list[Tensor], originals: list[Tensor], options: Options) -> dict[str, Tensor]:
+    """Return ``repel``, ``apart`` and ``recognise``, as far as the options want them, as means over the recognisers.
+
+    judged: of each recogniser the embeddings of A, of A under another key, of R, of WR and of WR under another key, the
+    last two of the first half of the pictures. originals: those of I.
+    """
+    terms: list[tuple[Tensor, Tensor, Tensor]] = []
+    margin = options.margin
+    for found, original in zip(judged, originals, strict=True):
+        count = len(original)
+        first, second, recovered = found[: 3 * count].chunk(3)
+        wrongs = found[3 * count :]
+        half = len(wrongs) // 2
+        repel = (repelled(first, original, margin) + repelled(second, original, margin)) / 2
+        apart = options.apart[0] * repelled(first, second, margin)
+        if half:
+            wrong, other = wrongs[:half], wrongs[half:]
+            repel = repel + repelled(wrongs, original[:half].repeat(2, 1), margin)
+            apart = apart + options.apart[1] * repelled(wrong, other, margin)
+            apart = apart + options.apart[2] * repelled(wrong, first[:half], margin)
+        terms.append((repel, apart, (1 - (recovered * original).sum(1)).mean()))
+    wanted = {
+        "repel": options.repel,
+        "apart": float(any(options.apart)),
+        "recognise": 0.0 if options.classify else options.recognise,
+    }
+    means = (torch.stack(column).mean() for column in zip(*terms, strict=True))
+    return {
+        name: weight * value for (name, weight), value in zip(wanted.items(), means, strict=True) if weight
+    }
+
+
 def otherwise(goal: dict[str, Tensor], found: dict[str, Tensor]) -> Tensor:
     """Return how far looks are from a goal: divergence of the probabilities, and of the ages in centuries."""
     terms = [(found["age"] - goal["age"]).abs().mean() / 100]

@@ -54,7 +54,7 @@ class Norm(nn.Module):
             self.norm = nn.BatchNorm2d(channels, track_running_stats=False)
         self.film = nn.Linear(_STYLE, 2 * channels) if options.condition == "film" else None
         if self.film is not None:
-            nn.init.normal_(self.film.weight, std=0.02)
+            nn.init.normal_(self.film.weight, std=0.05)
             nn.init.zeros_(self.film.bias)
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:

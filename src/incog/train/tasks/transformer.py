@@ -149,39 +149,14 @@ class Transformer:
 
     def _likenesses(self, made: Made, draws: Tensor) -> dict[str, Tensor]:
         """Return what the frozen judges say: who is whom, where the points lie, how the faces look."""
-        options, count, half = self.options, len(made.images), len(made.wrongs) // 2
+        options, half = self.options, len(made.wrongs) // 2
         result: dict[str, Tensor] = {}
         if options.repel or any(options.apart) or (options.recognise and not options.classify):
             pictures = torch.cat([made.first, made.second, made.recovered, made.wrongs])
             views = torch.cat([draws, draws, draws, draws[:half], draws[:half]])
             with torch.no_grad():
                 originals = self.judges.identity(made.images, draws)
-            judged = self.judges.identity(pictures, views)
-            total: dict[str, Tensor | float] = {"repel": 0.0, "apart": 0.0, "recognise": 0.0}
-            for found, original in zip(judged, originals, strict=True):
-                first, second, recovered = found[: 3 * count].chunk(3)
-                wrong, stray = found[3 * count : 3 * count + half], found[3 * count + half :]
-                near, again = original[:half], first[:half]
-                margin = options.margin
-                total["repel"] += keyed.repelled(first, original, margin) / 2
-                total["repel"] += keyed.repelled(second, original, margin) / 2
-                total["apart"] += options.apart[0] * keyed.repelled(first, second, margin)
-                if half:
-                    total["repel"] += keyed.repelled(torch.cat([wrong, stray]), near.repeat(2, 1), margin)
-                    total["apart"] += options.apart[1] * keyed.repelled(wrong, stray, margin)
-                    total["apart"] += options.apart[2] * keyed.repelled(wrong, again, margin)
-                total["recognise"] += (1 - (recovered * original).sum(1)).mean()
-            weights = {
-                "repel": options.repel,
-                "apart": float(any(options.apart)),
-                "recognise": options.recognise,
-            }
-            if options.classify:
-                del weights["recognise"]
-            for name, weight in weights.items():
-                value = total[name]
-                if weight and isinstance(value, Tensor):
-                    result[name] = value * (weight / len(judged))
+            result |= keyed.distances(self.judges.identity(pictures, views), originals, options)
         if options.points or options.look:
             changed = torch.cat([made.first, made.wrongs])
             like = torch.cat([made.images, made.images[:half], made.images[:half]])
