@@ -14,7 +14,7 @@ _GAIN = 2.5
 _RING = 0.04
 """Width, as a share of the face, of the ring around the mask that the seam is matched to."""
 
-_REACH = 0.1
+_REACH = 0.06
 """How far into the mask that match reaches, as a share of the face."""
 
 _SMALLEST = 4
