@@ -297,6 +297,22 @@ def test_ablations_leave_a_loss_out(
         assert len(task.made.wrongs) == 0
 
 
+def test_what_is_compiled_before_is_what_steps_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    task = make(monkeypatch, "transformer", points=0.0, look=0.0)
+    seen: list[tuple[Any, ...]] = []
+
+    def watched(images: Tensor, keys: Tensor) -> Tensor:
+        seen.append((images.shape, images.stride(), images.requires_grad, keys.shape))
+        return inner(images, keys)
+
+    inner = task.modules["network"].forward
+    monkeypatch.setattr(task.modules["network"], "forward", watched)
+    task._warm = True
+    run_of(task, tmp_path).step()
+    assert len(seen) == 3
+    assert len(set(seen)) == 1, "a compiled network is made anew for every other kind of input"
+
+
 def test_classifiers_need_people(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match="two people with 9 pictures"):
         make(monkeypatch, "transformer-gu", least=9)

@@ -186,13 +186,17 @@ class Transformer:
 
     def _scores(self, stages: list[Tensor]) -> list[Tensor]:
         """Return the critics' scores of pictures of each stage, at full resolution and at half of it."""
-        everything = torch.cat(stages)
-        half = functional.avg_pool2d(everything, 3, 2, 1, count_include_pad=False)
-        if not self.options.stages:
-            return [self.rivals["full"](everything), self.rivals["coarse"](half)]
         names = ("first", "recovered", "wrong")
-        full = [self.rivals[name](pictures) for name, pictures in zip(names, stages, strict=False)]
-        return [*full, self.rivals["coarse"](half)]
+        # Spectral norms are sums of small products: critics are run in single precision.
+        with torch.autocast(self.device.type, enabled=False):
+            everything = torch.cat(stages).float()
+            half = functional.avg_pool2d(everything, 3, 2, 1, count_include_pad=False)
+            if self.options.stages:
+                pairs = zip(names, stages, strict=False)
+                full = [self.rivals[name](pictures.float()) for name, pictures in pairs]
+            else:
+                full = [self.rivals["full"](everything)]
+            return [*full, self.rivals["coarse"](half)]
 
     def _rivalries(self, made: Made, progress: float) -> dict[str, Tensor]:
         """Return how real the critics find the pictures, and whom the classifier takes them for."""
@@ -244,12 +248,14 @@ class Transformer:
     def _compile(self, batch: Batch) -> None:
         """Run the network once in each resolution, while time does not count yet: compiling takes minutes."""
         self._warm = False
-        count = len(batch.items) + 2 * (len(batch.items) // 2)
-        keys = torch.ones(count, self.network.key, device=self.device)
-        for _, side in self.recipe.resolutions:
-            with batch.quick:
-                blank = torch.zeros(count, 3, side, side, device=self.device)
-                self._turned(blank, keys).mean().backward()  # type: ignore[no-untyped-call]
+        count = len(batch.items)
+        back = count + (2 * (count // 2) if self.options.wrong else 0)
+        for number in {2 * count, back}:
+            keys = torch.ones(number, self.network.key, device=self.device)
+            for _, side in self.recipe.resolutions:
+                with batch.quick:
+                    blank = torch.zeros(number, 3, side, side, device=self.device)
+                    self._turned(blank, keys).mean().backward()  # type: ignore[no-untyped-call]
 
     @torch.no_grad()
     def answers(self, network: nn.Module, rows: Integers) -> tuple[Tensor, ...]:
