@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from textwrap import dedent
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import typer
@@ -25,7 +25,8 @@ from skimage import data
 from incog import compose, geometry, models
 from incog.cli import app
 from incog.keys import Secret, track_key
-from incog.methods import DEFAULT, METHODS
+from incog.methods import DEFAULT, METHODS, make
+from incog.methods.base import Method, SetMethod
 from incog.methods.parameters import describe
 from incog.models import Card, cards
 from incog.pipeline import Perception, parameters
@@ -149,6 +150,12 @@ def methods_page() -> str:
         ]
         if kind.weak:
             parts.append(f"**Weak.** {kind.weak}")
+        if kind.granularity == "set":
+            parts.append(
+                "It needs a set of people: give a folder with one folder in it for each person. "
+                "[k-Same](subspace.md#k-same) says more. The picture is the mean of two people, Eileen Collins and "
+                "Grace Hopper."
+            )
         if kind.keyed:
             parts.append("The result depends on a key, which is fresh in every run unless a secret is given.")
         parts.append(
@@ -206,8 +213,9 @@ def networks_page() -> str:
         NOTE,
         "# Networks",
         "incog ships its own small networks. Each was trained by a recipe in this repository (`incog train RECIPE`, "
-        "see [training](training.md)), is stored as ONNX, and is checked against its SHA-256 before "
-        "use. Names that end in `-b` only judge: no method and no training loss ever sees them.",
+        "see [training](training.md)), is stored as ONNX or, where it is a table of numbers, as NPZ, and is checked "
+        "against its SHA-256 before use. Names that end in `-b` only judge: no method and no training loss ever sees "
+        "them.",
         "The file is free to use; **the data that it was trained on are for research**. Whoever sells a product on "
         "these weights should train them again, by the same recipe, on faces that he may use.",
         "How quick each is, on one and two threads, stands in [benchmarks](benchmarks.md).",
@@ -409,10 +417,7 @@ def _default(entry: dict[str, Any], required: bool) -> str:
 
 def draw() -> None:
     """Make the pictures, from the astronaut and the admiral (both public domain)."""
-    astronaut = data.astronaut()
-    admiral = np.asarray(
-        Image.open(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)).convert("RGB")
-    )
+    astronaut, admiral = photos()
     perception = Perception()
     (IMAGES / "methods").mkdir(parents=True, exist_ok=True)
     for name, picture in (("astronaut", astronaut), ("admiral", admiral)):
@@ -428,11 +433,34 @@ def draw() -> None:
     _save(_strip(tiles), "methods.jpg")
 
 
+def photos() -> tuple[Bytes, Bytes]:
+    """Return the astronaut and the admiral, (H, W, 3) each."""
+    admiral = Image.open(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)).convert("RGB")
+    return np.asarray(data.astronaut(), np.uint8), np.asarray(admiral, np.uint8)
+
+
+def _ready(name: str, perception: Perception) -> Method:
+    """Return the method at its defaults; one on sets is fitted to the two photos, for two people to a face."""
+    if METHODS[name].granularity != "set":
+        return METHODS[name]()
+    frames = [Frame((picture,), Layout("rgb")) for picture in photos()]
+    crops = [
+        compose.crop_of(
+            frame,
+            perception.searcher.frame(frame)[0],
+            mask_scale=geometry.MASK_SCALE,
+            hulls=perception.hulls,
+        )
+        for frame in frames
+    ]
+    return cast("SetMethod", make(name, {"k": "2"})).fit(crops, ["Collins", "Hopper"])
+
+
 def _hidden(picture: Bytes, name: str, perception: Perception) -> Bytes:
     """Return the picture (H, W, 3) with its faces hidden by a method; the keys come from a seed."""
     frame = Frame((picture,), Layout("rgb"))
     tracks: list[Track] = single(perception.searcher.frame(frame))
-    secret, method = Secret.from_seed(0), METHODS[name]()
+    secret, method = Secret.from_seed(0), _ready(name, perception)
     jobs = [
         compose.Job(track, face, method, track_key(secret, bytes(16), track.id))
         for track in tracks
