@@ -104,6 +104,8 @@ class Pca(Aligned):
                 "both faces have the same points, box and mask: detection and alignment are not private",
                 "each frame is rendered once with a secret; a second rendering, or a second mask over the same face, "
                 "adds its epsilon",
+                "no face was filled because it was left almost as it was or still recognised: that choice reads the "
+                "original (--no-compare does without the latter)",
                 "the key is secret, and the sampler's probabilities are exact to 2**-52",
             ),
             value=total,
