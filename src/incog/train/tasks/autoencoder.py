@@ -82,22 +82,20 @@ class Autoencoder(Coding):
             result["identity"] = options.identity * (1 - (mine * theirs).sum(1)).mean()
         self._made = images.detach(), torch.cat([laid, between]).detach()
         if options.critic > 0 and batch.progress >= options.begin:
-            with batch.quick:
-                opinion, maps = self.rivals["critic"](torch.cat([laid, between]))
-                with torch.no_grad():
-                    _, real = self.rivals["critic"](images)
-            result["critic"] = -options.critic * opinion.float().mean()
-            pairs = zip(maps, real, strict=True)
-            apart = [(one[: len(rows)].float() - other.float()).abs().mean() for one, other in pairs]
+            opinion, maps = self.rivals["critic"](torch.cat([laid, between]))
+            with torch.no_grad():
+                _, real = self.rivals["critic"](images)
+            result["critic"] = -options.critic * opinion.mean()
+            apart = [(one[: len(rows)] - other).abs().mean() for one, other in zip(maps, real, strict=True)]
             result["matched"] = options.matched * torch.stack(apart).mean()
         return result
 
     def rival_losses(self, batch: Batch) -> dict[str, Tensor]:
         assert self._made is not None
         images, made = self._made
-        with batch.quick:
-            real, fake = self.rivals["critic"](images)[0], self.rivals["critic"](made)[0]
-        hinge = functional.relu(1 - real.float()).mean() + functional.relu(1 + fake.float()).mean()
+        # Spectral norms are sums of small products: the critic is run in single precision.
+        real, fake = self.rivals["critic"](images)[0], self.rivals["critic"](made)[0]
+        hinge = functional.relu(1 - real).mean() + functional.relu(1 + fake).mean()
         return {"rival": hinge}
 
     def _shown(self, rows: Integers, batch: Batch) -> tuple[Tensor, Tensor]:
