@@ -54,6 +54,8 @@ class TunedEncoder(Coding):
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         encoder, decoder = halves(self.modules["network"])
         decoder.eval()
+        # Codes that are led to means vary less than those of faces, so nothing may bring them back to variance 1.
+        encoder.norm.eval()
         if self._goals is None:
             self._goals = torch.from_numpy(self.goals(self.train_rows)).to(self.device)
         images = self.sized(self.pixels.take(self.train_rows[batch.items]))
