@@ -129,10 +129,12 @@ def lay(pixels: Floats, mask: Floats, face: Floats, matrix: Floats) -> None:
     np.copyto(pixels, np.clip(back, 0, 1), where=(mask > 0)[..., None])
 
 
-def relit(new: Floats, old: Floats, share: float = 1.0, *, weight: Floats | None = None) -> Floats:
+def relit(
+    new: Floats, old: Floats, share: float = 1.0, *, weight: Floats | None = None, most: float = np.inf
+) -> Floats:
     """Return a face with the mean and the contrast of another in each channel, by a share of 0..1: both (S, S, 3).
 
-    weight: (S, S), how much each pixel counts; None for all the same.
+    weight: (S, S), how much each pixel counts; None for all the same. most: factor that contrast may grow by.
     """
     if not share:
         return new
@@ -144,7 +146,7 @@ def relit(new: Floats, old: Floats, share: float = 1.0, *, weight: Floats | None
         return mean, np.sqrt(np.maximum((weights * np.square(face - mean)).sum((0, 1)), 1e-8))
 
     (new_mean, new_spread), (old_mean, old_spread) = light(new), light(old)
-    matched = (new - new_mean) * (old_spread / new_spread) + old_mean
+    matched = (new - new_mean) * np.minimum(old_spread / new_spread, np.float32(most)) + old_mean
     return np.asarray(new + np.float32(share) * (matched - new), np.float32)
 
 

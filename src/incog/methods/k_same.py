@@ -36,6 +36,10 @@ CONDITIONS = (
 """What k-anonymity of faces rests on."""
 
 
+_MOST_CONTRAST = 1.3
+"""Means have less contrast than faces: to match it wholly would bring out their ghosts."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Groups:
     """What a set was found to be. of: the group of each crop, by digest. means: what is drawn for each group. faces:
@@ -243,7 +247,8 @@ class KSame(SetOfFaces, ABC):
         assert matrix is not None
         if self.light:
             own = taken(crop.pixels[0], matrix, self.side)
-            face = np.clip(relit(face, own, self.light, weight=inner(self.side)), 0, 1)
+            lit = relit(face, own, self.light, weight=inner(self.side), most=_MOST_CONTRAST)
+            face = np.clip(lit, 0, 1)
         lay(pixels, crop.masks[0], face, matrix)
 
 
