@@ -11,7 +11,7 @@ import pytest
 import skimage.data
 from scipy import ndimage
 
-from incog import points
+from incog import alignment, geometry, points, shape
 from incog.errors import UsageError
 from incog.keys import Secret, track_key
 from incog.methods import DEFAULT, METHODS, make
@@ -50,6 +50,12 @@ def five_of(size: int, face: float) -> Floats:
     return ((shares - 0.5) * face * [0.75, 1] + (size - 1) / 2).astype(np.float32)
 
 
+def dense_of(five: Floats) -> Floats:
+    """Return the dense points of the mean face at five points, (130, 2)."""
+    mean = shape.load().mean
+    return geometry.apply(alignment.similarity(points.five(mean), five), mean)
+
+
 def crops_of(pixels: Floats, *, face: float | None = None, frames: list[int] | None = None) -> Crops:
     count, size = pixels.shape[:2]
     face = size / 1.8 if face is None else face
@@ -60,7 +66,7 @@ def crops_of(pixels: Floats, *, face: float | None = None, frames: list[int] | N
         faces=np.full(count, face, np.float32),
         points=np.repeat(five_of(size, face)[None], count, axis=0),
         frames=np.array(range(count) if frames is None else frames, np.int64),
-        dense=np.full((count, points.COUNT, 2), np.nan, np.float32),
+        dense=np.repeat(dense_of(five_of(size, face))[None], count, axis=0),
     )
 
 

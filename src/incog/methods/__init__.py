@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from incog.methods.appearance import AppearanceReplace, KSameM
 from incog.methods.base import Method
 from incog.methods.fill import Fill
 from incog.methods.k_same import KSameEigen, KSameFurthest, KSamePixel, KSameSelect
@@ -33,6 +34,8 @@ METHODS: dict[str, type[Method]] = {
     "k-same-eigen": KSameEigen,
     "k-same-select": KSameSelect,
     "k-same-furthest": KSameFurthest,
+    "k-same-m": KSameM,
+    "appearance-replace": AppearanceReplace,
 }
 
 DEFAULT = "fill"
