@@ -107,7 +107,8 @@ class Appearance:
 
     def tell(self, shape: Floats, coefficients: Floats) -> Floats:
         """Return what a texture is expected from, (TOLD,): see ``told``, of a shape's coordinates (S,)."""
-        return told(shape / self.shape_spread, coefficients)
+        # Turned faces lie far out in some directions, where a line fitted to the others says little.
+        return told(np.clip(shape / self.shape_spread, -3, 3), coefficients)
 
     def pack(self) -> bytes:
         """Return the model as an NPZ file, half precision where that loses nothing."""
