@@ -12,12 +12,12 @@ import skimage.data
 from onnx import TensorProto, helper, numpy_helper
 
 from incog import points
+from incog.code_tables import ANY, VARIANTS, Codes, kind_of
 from incog.data.faces import template
 from incog.errors import ModelError, UsageError
 from incog.keys import Secret, track_key
 from incog.methods import autoencode, settle
 from incog.methods.autoencode import Autoencode, Coder
-from incog.methods.code_tables import ANY, VARIANTS, Codes, kind_of
 from incog.methods.parameters import parse
 from incog.types import Crops, Floats, Key
 

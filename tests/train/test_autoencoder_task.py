@@ -13,15 +13,16 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra [train]")
 
 from incog import points  # noqa: E402
+from incog.code_tables import ANY, Codes  # noqa: E402
 from incog.data.faces import template  # noqa: E402
 from incog.errors import UsageError  # noqa: E402
-from incog.methods.code_tables import ANY, Codes  # noqa: E402
 from incog.train import code_means, coding  # noqa: E402
 from incog.train.export import export_all  # noqa: E402
 from incog.train.loop import Run, open_folder  # noqa: E402
+from incog.train.nets_autoencoder import rounded  # noqa: E402
 from incog.train.portraits import SIZE, Portraits  # noqa: E402
 from incog.train.recipe import Recipe  # noqa: E402
-from incog.train.tasks.autoencoder import Autoencoder, mixed  # noqa: E402
+from incog.train.tasks.autoencoder import Autoencoder, mixing  # noqa: E402
 from incog.train.tasks.tuned_encoder import TunedEncoder  # noqa: E402
 
 CPU = torch.device("cpu")
@@ -127,9 +128,9 @@ def test_all_losses_are_asked_for_and_the_critic_comes_later() -> None:
     made = recipe(judged=0.1)
     small = task(made)
     early = Run(made, small, Path(), device=CPU, tell=lambda line: None)
-    assert set(early.step()) == {"picture", "shape", "identity", "rival"}
+    assert set(early.step()) == {"picture", "shape", "coarse", "identity", "rival"}
     early.elapsed = 0.5
-    assert set(early.step()) == {"picture", "shape", "identity", "critic", "matched", "rival"}
+    assert set(early.step()) == {"picture", "shape", "coarse", "identity", "critic", "matched", "rival"}
 
 
 def test_what_ships_does_what_the_run_does(run: Run) -> None:
@@ -151,12 +152,24 @@ def test_what_ships_does_what_the_run_does(run: Run) -> None:
     assert made[1].card.parameters > 0
 
 
-def test_mixes_lie_between_faces() -> None:
-    codes = torch.arange(32.0)[:, None].repeat(1, 3)
-    between = mixed(codes, 8, torch.full((32, 1), 0.25))
-    assert between.shape == (8, 3)
-    # Pairs are 0 and 4, 1 and 5 ...; means are over 0, 4, 8 ... 28.
-    np.testing.assert_allclose(between[:, 0].numpy(), [3, 4, 5, 6, 14, 15, 16, 17])
+def test_mixes_are_of_a_few_and_of_many() -> None:
+    shares = mixing(9, torch.rand(32, generator=torch.Generator().manual_seed(1)))
+    assert shares.shape == (9, 32)
+    np.testing.assert_allclose(shares.sum(1).numpy(), 1, atol=1e-6)
+    assert sorted({int(number) for number in (shares > 0).sum(1)}) == [2, 8, 16]
+    assert len({tuple(row) for row in (shares > 0).tolist()}) == 9
+
+
+def test_what_ships_is_folded_and_rounded_and_says_the_same(run: Run) -> None:
+    small = run.task
+    assert isinstance(small, Autoencoder)
+    shipped = rounded(run.average)
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in shipped.modules())
+    for parameter in shipped.parameters():
+        assert parameter.ndim == 1 or torch.equal(parameter, parameter.half().float())
+    np.testing.assert_allclose(
+        small.encoded(shipped, small.test), small.encoded(run.average, small.test), atol=0.02
+    )
 
 
 def fitted(codes: np.ndarray, people: list[str], **settings: Any) -> Codes:

@@ -12,11 +12,11 @@ import cv2
 import numpy as np
 
 from incog import alignment, models
+from incog.code_tables import Codes, Kinds, Variant, kind_of
 from incog.data.faces import template
 from incog.keys import Stream
 from incog.methods.aligned import carried, taken
 from incog.methods.base import Claim, Rendered
-from incog.methods.code_tables import Codes, Kinds, Variant, kind_of
 from incog.methods.parameters import Parameter, check
 from incog.methods.per_crop import CROP_CONDITION, REST_CONDITION, rest_of, scope_of
 from incog.methods.settle import settled

@@ -1,4 +1,4 @@
-"""Means of codes over people, and what of a code is pose: the tables of ``incog.methods.code_tables``."""
+"""Means of codes over people, and what of a code is pose: the tables of ``incog.code_tables``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from incog.methods.code_tables import ANY, Codes, Kinds, kind_of
+from incog.code_tables import ANY, Codes, Kinds, kind_of
 from incog.train.portraits import ATTRIBUTES
 from incog.types import Floats
 

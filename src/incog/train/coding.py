@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from incog import outline
+from incog.code_tables import VARIANTS, Codes, Variant, kind_of
 from incog.data.seeds import Integers
 from incog.errors import InputError
-from incog.methods.code_tables import VARIANTS, Codes, Variant, kind_of
 from incog.train import code_means
 from incog.train.judges import Judges
-from incog.train.nets_autoencoder import AutoencoderNet, Network, halves
+from incog.train.nets_autoencoder import AutoencoderNet, Network, halves, rounded
 from incog.train.pixels import Pixels, tiled
 from incog.train.portraits import SIZE, inside, read
 from incog.train.recipe import Recipe
@@ -136,6 +136,12 @@ class Coding:
             [self.judges.identity(chunk)[0].cpu().numpy() for chunk in torch.split(images, 64)]
         )
 
+    def diversity(self, embeddings: Floats) -> float:
+        """Return the mean of 1 - cosine over all pairs of embeddings (N, D): see ``incog.evaluate.quality``."""
+        rows = embeddings.astype(np.float64)
+        total = np.square(rows.sum(0)).sum() - np.square(rows).sum()
+        return float(1 - total / (len(rows) * (len(rows) - 1)))
+
     @torch.no_grad()
     def looks(self, images: Tensor) -> Integers:
         """Return whether faces are told to be female and to smile, (N, 2) of 0 and 1."""
@@ -145,6 +151,7 @@ class Coding:
 
     def sheet(self, network: nn.Module) -> Bytes:
         """Forty test faces, eight in a line: as they are, and below them what every variant makes of them."""
+        network = rounded(network)
         rows = self.test[:: max(1, len(self.test) // (5 * _COLUMNS))][: 5 * _COLUMNS]
         codes = self.encoded(network, rows)
         images = [self.sized(self.pixels.take(rows)).cpu()]

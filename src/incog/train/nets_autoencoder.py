@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.nn.utils.parametrizations import spectral_norm
 
-from incog.train.nets import Block, Trunk
+from incog.train.nets import Block, Stem, Trunk
 
 COARSEST = 4
 """Side in pixels of the maps between which and the code there is one matrix."""
@@ -124,6 +126,40 @@ class ShippedDecoder(nn.Module):
 
     def forward(self, codes: Tensor) -> Tensor:
         return torch.clamp(self.decoder(codes), 0, 1)
+
+
+@torch.no_grad()
+def rounded(network: nn.Module) -> AutoencoderNet:
+    """Return a copy as it ships: norms folded into the layers before them, and kernels and matrices in half precision,
+    which a code is too fine a result to be rounded to afterwards."""
+    made = copy.deepcopy(network).eval()
+    assert isinstance(made, AutoencoderNet)
+    for module in made.modules():
+        if isinstance(module, Stem):
+            module[0], module[1] = _folded(module[0], module[1]), nn.Identity()
+        elif isinstance(module, Block):
+            module.first = _folded(module.first, module.first_norm)
+            module.second = _folded(module.second, module.second_norm)
+            module.add_module("first_norm", nn.Identity())
+            module.add_module("second_norm", nn.Identity())
+        elif isinstance(module, Encoder):
+            mean, variance = module.norm.running_mean, module.norm.running_var
+            assert mean is not None
+            assert variance is not None
+            spread = torch.sqrt(variance + module.norm.eps)
+            module.code.weight.div_(spread[:, None])
+            module.code.bias.sub_(mean).div_(spread)
+            module.add_module("norm", nn.Identity())
+    for parameter in made.parameters():
+        if parameter.ndim > 1:
+            parameter.copy_(parameter.half().float())
+    return made
+
+
+def _folded(layer: nn.Module, norm: nn.Module) -> nn.Conv2d:
+    assert isinstance(layer, nn.Conv2d)
+    assert isinstance(norm, nn.BatchNorm2d)
+    return fuse_conv_bn_eval(layer, norm)
 
 
 def halves(network: nn.Module) -> tuple[Encoder, Decoder]:

@@ -15,20 +15,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from incog.code_tables import VARIANTS
 from incog.data.seeds import Integers
 from incog.errors import must_be
-from incog.evaluate import quality
-from incog.methods.code_tables import VARIANTS
 from incog.train.coding import Coding, Tables, facts
 from incog.train.loop import Batch
-from incog.train.nets_autoencoder import AutoencoderNet, ShippedEncoder, halves
+from incog.train.nets_autoencoder import AutoencoderNet, ShippedEncoder, halves, rounded
 from incog.train.recipe import Recipe
 from incog.types import Floats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options(Tables):
-    """variant, alpha: where codes are led, see ``incog.methods.code_tables``; and how the tables are made."""
+    """variant, alpha: where codes are led, see ``incog.code_tables``; and how the tables are made."""
 
     variant: str = "attributes"
     alpha: float = 1.0
@@ -77,6 +76,7 @@ class TunedEncoder(Coding):
     def measure(self, network: nn.Module) -> dict[str, float]:
         """Held-out faces by this encoder and by the tables over the codes of the first: how far codes and pictures are
         apart, the cosine to the face before, and the diversity."""
+        network = rounded(network)
         codes, goals = self.encoded(network, self.test), self.goals(self.test)
         made, mapped = self.decoded(network, codes), self.decoded(network, goals)
         before = self.identities(self.sized(self.pixels.take(self.test)))
@@ -88,7 +88,7 @@ class TunedEncoder(Coding):
         for name, pictures in (("tuned", made), ("mapped", mapped)):
             after = self.identities(pictures)
             figures[f"cosine_{name}"] = float((before * after).sum(1).mean())
-            figures[f"diversity_{name}"] = quality.diversity(after)
+            figures[f"diversity_{name}"] = self.diversity(after)
         return figures
 
     def variants(self, network: nn.Module, codes: Floats, rows: Integers) -> list[Floats]:
@@ -98,7 +98,7 @@ class TunedEncoder(Coding):
         return self.sized(self.pixels.take(self.test[:8])) * 255
 
     def shipped(self, network: nn.Module) -> nn.Module:
-        return ShippedEncoder(halves(network)[0])
+        return ShippedEncoder(rounded(network).encoder)
 
     def card(self) -> dict[str, Any]:
         return facts(self.network.side, self.network.code, self.sources())["encoder"]
