@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from fractions import Fraction
 from itertools import chain, repeat
@@ -23,6 +24,7 @@ from incog.perceive.detector import Hog, make_detector
 from incog.perceive.hulls import FaceHulls, make_hulls
 from incog.perceive.recogniser import make_recogniser
 from incog.perceive.search import Searcher
+from incog.perceive.steady import Looked, steadied
 from incog.plan import Plan, PlanTrack, SourceRecord, Times, digest, tracks_of, unrolled, within
 from incog.report import ClaimReport, FileReport, Rescan
 from incog.rescan import COMPARED_SECONDS, Comparison, Findings, Rescanner
@@ -328,6 +330,27 @@ def _watched(source: Source, stage: str, progress: Progress, times: Times | None
         progress(stage, frame.index + 1, source.frame_count)
 
 
+def _looked(
+    frames: Iterable[Frame],
+    sides: _Sides,
+    spans: Sequence[tuple[float, float]],
+    hulls: FaceHulls,
+    scale: float,
+) -> Iterator[tuple[Looked, list[Track]]]:
+    """Yield the frames with the faces to hide in them, their points steadied along the tracks, and these tracks."""
+    waiting: deque[list[Track]] = deque()
+
+    def looked() -> Iterator[Looked]:
+        for frame in frames:
+            pairs = sides.hidden(frame.index) if within(frame.time, spans) else []
+            faces = [face for _, face in pairs]
+            waiting.append([item for item, _ in pairs])
+            yield Looked(frame, [item.id for item, _ in pairs], faces, hulls(frame, faces, scale))
+
+    for item in steadied(looked()):
+        yield item, waiting.popleft()
+
+
 def _render(
     source: Source,
     plan: Plan,
@@ -351,7 +374,9 @@ def _render(
         sides = _Sides(plan)
         times = Times()
         with source.sink(path, options.output) as sink:
-            for frame in _watched(source, "hiding", progress, times):
+            watched = _watched(source, "hiding", progress, times)
+            for looked, tracks in _looked(watched, sides, plan.spans, hulls, options.mask_scale):
+                frame = looked.frame
                 jobs = [
                     compose.Job(
                         item,
@@ -359,16 +384,20 @@ def _render(
                         safest if item.id in fallback else method,
                         track_key(secret, plan.scope, item.id),
                     )
-                    for item, face in (sides.hidden(frame.index) if within(frame.time, plan.spans) else ())
+                    for item, face in zip(tracks, looked.faces, strict=True)
                 ]
                 faces += len(jobs)
                 touched += bool(jobs)
-                acted.update(job.track.id for job in jobs)
+                acted.update(looked.tracks)
                 if comparison is not None:
-                    comparison.remember(frame, ((job.track.id, job.face) for job in jobs))
+                    comparison.remember(frame, zip(looked.tracks, looked.faces, strict=True))
                 if jobs:
                     frame, failed = compose.hide(
-                        frame, jobs, mask_scale=options.mask_scale, safest=safest.name, hulls=hulls
+                        frame,
+                        jobs,
+                        mask_scale=options.mask_scale,
+                        safest=safest.name,
+                        hulls=lambda frame, faces, scale, seen=looked.seen: list(seen),  # type: ignore[misc]
                     )
                     unfit |= failed
                 sink.write(frame)

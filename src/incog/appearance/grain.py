@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 OCTAVES = 3
 
-_MOST_GAIN, _LEAST_GAIN = 1.5, 0.35
+_MOST_GAIN, _LEAST_GAIN = 2.0, 0.35
 _MOST_GRAIN = (0.025, 0.015, 0.006)
 """Most noise in each octave, relative to the light: coarse noise looks like freckles."""
 

@@ -7,7 +7,6 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from incog import geometry, points, shape
 from incog.appearance import grain, mesh, surround, texture
@@ -103,7 +102,7 @@ def texture_for(own: Appearance, reading: Reading, dense: Floats, person: Person
 def _tamed(count: int, strength: float) -> Floats:
     """Return a factor for each column of ``rest``, whose strongest is the last: weak ones drawn at random add up to
     smears rather than features."""
-    place = np.arange(count)[::-1] / 30
+    place = np.arange(count)[::-1] / 60
     return np.asarray(strength / (1 + place), np.float32)
 
 
@@ -158,7 +157,7 @@ def _share(outline: Floats, mask: Floats, edge: float, apart: Floats) -> Floats:
     """Return how much of each pixel is the new face, (S, S) float32: 1 inside its outline, 0 at the mask's border.
 
     Between it falls smoothly all the way where the face and its surroundings are alike, as in front of the ears, and
-    quickly, next to the outline, where they are not: a wide passage from skin to a wall is a halo. outline: (K, 2) px.
+    quickly where they are not: a wide passage from skin to a wall is a halo. outline: (36, 2) px of ``points.OUTLINE``.
     edge: the least way, px. apart: (S, S), how far face and surroundings differ, 0..1.
     """
     size = len(mask)
@@ -168,5 +167,12 @@ def _share(outline: Floats, mask: Floats, edge: float, apart: Floats) -> Floats:
     left = cv2.distanceTransform((mask > 0).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
     place = left / np.maximum(beyond + left, edge)
     sharp = np.clip((apart - 0.12) / 0.25, 0, 1)
-    ramp: npt.NDArray[np.float32] = np.clip((place - 0.5 - 0.25 * sharp) / (1 - 0.6 * sharp) + 0.5, 0, 1)
+    # At the forehead the model's own hairline reaches out; at cheeks and jaw the face ends where the outline does.
+    down = outline[points.CHIN] - outline[points.FOREHEAD]
+    rows, columns = np.mgrid[:size, :size]
+    along = (
+        (columns - outline[points.FOREHEAD][0]) * down[0] + (rows - outline[points.FOREHEAD][1]) * down[1]
+    ) / max(float(down @ down), 1.0)
+    middle = -0.2 + 0.53 * np.clip((along - 0.2) / 0.3, 0, 1)
+    ramp = np.clip((place - 0.5 - middle * sharp) / (1 - 0.72 * sharp) + 0.5, 0, 1).astype(np.float32)
     return np.asarray(ramp * ramp * (3 - 2 * ramp), np.float32)

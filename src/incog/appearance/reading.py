@@ -18,7 +18,7 @@ from incog.types import Floats
 TURNED = 35.0
 """Yaw in degrees beyond which a face is not read: half of it is not there."""
 
-_ODDEST = 12.0
+_ODDEST = 6.0
 """Largest mean square of a shape's coordinates in standard deviations."""
 
 _LEAST_SKIN = 0.3

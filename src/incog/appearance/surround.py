@@ -43,7 +43,7 @@ def filled(pixels: Floats, mask: Floats, face: float) -> Floats:
     laid = texture.sampled(pixels, mirrored)
     soft = laid
     # Blurs of growing width, each laid in deeper than the one before.
-    for sigma, depth in ((0.015, 0.03), (0.03, 0.07), (0.06, 0.14)):
+    for sigma, depth in ((0.01, 0.03), (0.02, 0.07), (0.035, 0.14)):
         blurred = cv2.GaussianBlur(laid, (0, 0), max(sigma * face, 0.6))
         weight = np.clip(distance / (depth * face), 0, 1)[..., None] * inside[..., None]
         soft = soft + weight * (blurred - soft)

@@ -45,7 +45,7 @@ class AppearanceReplace:
 
     variety: Annotated[
         float, Parameter("how unlike each other new faces are", 0.2, 1.2, unit="of real ones")
-    ] = 0.8
+    ] = 1.0
     grain: Annotated[float, Parameter("strength of the synthetic grain", 0, 1)] = 0.7
 
     def __post_init__(self) -> None:
