@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -137,7 +138,7 @@ def unpack(data: bytes) -> Appearance:
     try:
         with np.load(io.BytesIO(data)) as file:
             arrays = {name: file[name] for name in Appearance.__dataclass_fields__}
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise ModelError(f"the appearance model cannot be read: {error}") from error
     whole = ("triangles", "texture_modes")
     return Appearance(

@@ -57,6 +57,9 @@ GAP = 9.0
 
 _BATCH = 500
 
+_FLOOR = 1e-8
+"""Least variance of a direction of shape, half sides squared: a hundredth of a pixel's standard deviation."""
+
 STEPS = 80.0
 """Textures are kept in 8 bits, so many steps for the skin's tone."""
 
@@ -249,7 +252,7 @@ def shape_space(shapes: Floats, count: int) -> tuple[Floats, Floats, Floats]:
     best = np.argsort(values)[::-1][:count]
     return (
         mean.astype(np.float32), np.ascontiguousarray(vectors[:, best].T, np.float32),
-        np.sqrt(values[best]).astype(np.float32),
+        np.sqrt(np.maximum(values[best], _FLOOR)).astype(np.float32),
     )  # fmt: skip
 
 
@@ -296,7 +299,9 @@ def _regression(told: Any, goal: Any) -> Floats:
     """Return the matrix, its last row for a constant, that carries rows of ``told`` nearest to those of ``goal``."""
     whole = np.concatenate([told, np.ones((len(told), 1))], axis=1).astype(np.float64)
     inner = whole.T @ whole
-    ridge = 1e-3 * np.diag(np.append(np.diag(inner)[:-1], 0))
+    sizes = np.diag(inner)[:-1]
+    # Columns that hardly vary get no large weights either.
+    ridge = 1e-3 * np.diag(np.append(sizes + 1e-3 * sizes.max(), 0))
     return np.linalg.solve(inner + ridge, whole.T @ goal).astype(np.float32)
 
 
