@@ -206,3 +206,10 @@ def test_k_same_m_is_the_mean_of_parameters(crops: Crops) -> None:
     assert fitted(stranger, [key(0)] * 2).unfit.all()
     with pytest.raises(InputError, match="k = 2"):
         method.fit([people[:1]], ["a"])
+
+
+def test_a_face_that_is_half_hidden_is_unfit(crops: Crops) -> None:
+    hidden = crops.pixels.copy()
+    middle = int(crops.dense[0, 102, 0])
+    hidden[0, :, :middle] *= np.float32(0.05)
+    assert AppearanceReplace()(replace(crops, pixels=hidden), [key(0)]).unfit.all()

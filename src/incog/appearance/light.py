@@ -75,6 +75,12 @@ class Light:
         found = np.linalg.solve(weighted.T @ terms + ridge * weight.sum(), weighted.T @ rgb)
         return found.astype(np.float32), float(weight.sum() / max(float(prior.sum()), 1e-9))
 
+    def contrast(self, coefficients: Floats) -> float:
+        """Return the ratio of the luma of a light (TERMS, 3) on the brightest skin to that on the darkest."""
+        luma = np.maximum(self.terms[self.prior > 0.3] @ (coefficients @ LUMA), LEAST)
+        low, high = np.percentile(luma, [2, 98])
+        return float(high / low)
+
 
 def cells(image: Floats) -> Floats:
     """Return the means of a frame's cells: (H, W, ...) -> (H / 4, W / 4, ...)."""

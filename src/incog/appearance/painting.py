@@ -147,7 +147,7 @@ def paint(
     width = max(float(np.ptp(here[points.OUTLINE][:, 0])), 1.0)
     smooth = texture.blurred(lit, mesh.WIDTH * zoom / width)
     laid = texture.sampled(smooth, where, cv2.INTER_CUBIC)
-    around = surround.filled(pixels, mask, width)
+    around = surround.filled(pixels, mask)
     apart = cv2.GaussianBlur(np.abs(around - laid).max(2), (0, 0), _EDGE * width)
     share = _share(here[points.OUTLINE], mask, _EDGE * width, np.asarray(apart, np.float32)) * covered
     return np.asarray(around + share[..., None] * (laid - around), np.float32)
