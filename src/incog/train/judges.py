@@ -57,7 +57,7 @@ class Judges(nn.Module):
         draws: (B, 8) uniform numbers for a small change of shift, zoom, turn, side, sharpness and light, so that
         nothing is learnt that fools one alignment only; None for none.
         """
-        faces = self._faces(images, draws) * 2 - 1
+        faces = self.faces(images, draws) * 2 - 1
         found = [recogniser(faces)[0] for recogniser in self.recognisers]
         return [functional.normalize(item.float(), dim=1) for item in found]
 
@@ -81,7 +81,7 @@ class Judges(nn.Module):
             name: item.float() for name, item in zip(self.look.names, self.look(faces * 255), strict=True)
         }
 
-    def _faces(self, images: Tensor, draws: Tensor | None) -> Tensor:
+    def faces(self, images: Tensor, draws: Tensor | None = None) -> Tensor:
         """Return the crops (B, 3, 112, 112) in 0..1 that recognisers take."""
         matrices = self._matrices("aligned", images)
         if draws is None:

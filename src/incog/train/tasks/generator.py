@@ -33,6 +33,9 @@ GROWTH = (1.08, 1.45)
 FAR = 1e-3
 """False accept rate at which ``measure`` counts faces that are taken for the original."""
 
+WHOLE = 0.75
+"""Share of a crop from which on it counts as seen with its surroundings."""
+
 _LAZY = 16
 """Steps from one computation of the critic's flatness to the next."""
 
@@ -44,6 +47,7 @@ _COLUMNS = {"gender": (1, 1), "ethnicity": (2, 5), "expression": (7, 2)}
 class Options:
     """Weights of the losses, and what faces are made from.
 
+    repeat: how often per epoch a picture comes that shows most of its crop; the others come once.
     own: share of a batch that keeps its own code; the others take another person's or one from the prior (a share
     ``drawn`` of them). alike: share of the others whose donor looks alike (age, gender, ethnicity).
     noise: standard deviation that is added to codes. picture: L1 inside the hole, of own codes. features: L1 of what
@@ -52,6 +56,7 @@ class Options:
     dense points, of others after ``incog.shape``. look: cross entropy of attributes. flat: of the critic (R1).
     """
 
+    repeat: int = 2
     own: float = 0.5
     drawn: float = 0.35
     alike: float = 0.75
@@ -107,7 +112,6 @@ class Generator:
             raise InputError(
                 f"{len(self.portraits)} portraits are too few to train on some and measure on others"
             )
-        self.items = len(self.train_rows)
         train = self.train_rows
         self.prior = codes.fit(self.portraits.embeddings[train], self.portraits.attributes[train])
         self.pixels = Pixels(self.portraits.pixels, device)
@@ -118,6 +122,9 @@ class Generator:
         self.middles = self._tensor(np.stack([middle for middle, _ in outlines]))
         self.radii = self._tensor(np.stack([radii for _, radii in outlines]))
         corners = [inside(one) for one in self.portraits.corners]
+        whole = np.array([one.mean() for one in corners]) > WHOLE
+        self.rows = np.concatenate([train, *[train[whole[train]]] * (self.options.repeat - 1)])
+        self.items = len(self.rows)
         self.insides = Pixels(np.stack([(one * 255).astype(np.uint8) for one in corners])[..., None], device)
         self.shapes = self._tensor(shapes)
         self.filter = tuple(self._tensor(item) for item in (kept.mean, kept.reads, kept.writes))
@@ -142,12 +149,16 @@ class Generator:
 
     @torch.no_grad()
     def _identities(self) -> list[Tensor]:
-        """Return what each recogniser of the judges says of all portraits, (N, D) float16 each."""
-        parts = []
-        for rows in np.array_split(np.arange(len(self.portraits)), max(1, len(self.portraits) // 256)):
-            with torch.autocast(self.device.type, enabled=False):
-                parts.append([item.half() for item in self.judges.identity(self.pixels.take(rows))])
-        return [torch.cat(column) for column in zip(*parts, strict=True)]
+        """Return what each recogniser of the judges says of all portraits, (N, D) float16 each. The package's own has
+        told already."""
+        found = [self._tensor(self.portraits.embeddings).half()]
+        for recogniser in self.judges.recognisers[1:]:
+            parts = []
+            for rows in np.array_split(np.arange(len(self.portraits)), max(1, len(self.portraits) // 256)):
+                faces = self.judges.faces(self.pixels.take(rows)) * 2 - 1
+                parts.append(functional.normalize(recogniser(faces)[0].float(), dim=1).half())
+            found.append(torch.cat(parts))
+        return found
 
     def _partners(self) -> None:
         """Sort the training rows by look, so that somebody who looks alike can be drawn, and by person."""
@@ -252,7 +263,7 @@ class Generator:
         return torch.cat([code, attributes * 2 - 1], 1)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        options, rows = self.options, self.train_rows[batch.items]
+        options, rows = self.options, self.rows[batch.items]
         index = torch.from_numpy(rows).to(self.device)
         draws = batch.uniform(17)
         seen = self._show(rows, draws[:, 0:9], batch.resolution, colours=draws[:, 9:17])
