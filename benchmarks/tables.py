@@ -278,6 +278,46 @@ def detector(result: dict[str, Any]) -> str:
     return "\n\n".join([*parts, origin(result)])
 
 
+def k_same(result: dict[str, Any]) -> str:
+    """Return the section on k-Same."""
+    attacks = (
+        "same picture",
+        "plain",
+        "parrot",
+        "parrot of another release",
+        "laid back, plain",
+        "laid back, parrot",
+    )
+
+    def worst(found: dict[str, Any], attack: str) -> str:
+        rates = [rates[attack] for rates in found["rank1"].values() if attack in rates]
+        return f"{max(rates):.1%}" if rates else "–"
+
+    rows = [
+        [
+            f"`{found['method']}`",
+            found["k"],
+            f"{found['bound']:.1%}",
+            *(worst(found, attack) for attack in attacks),
+        ]
+        for found in result["figures"]
+    ]
+    known = ", ".join(f"{rate:.1%} by {judge}" for judge, rate in result["untouched"].items())
+    kept = sum(found["kept"] for found in result["figures"])
+    parts = [
+        "## k-Same",
+        f"{result['people']:,} people of LFW, one picture of each released and one in the gallery, told at the first "
+        f"guess by the better of {' and '.join(result['untouched'])}; untouched pictures: {known}. The first four "
+        "attacks see [shared pictures](subspace.md#k-same): against the very originals that were averaged, against the "
+        "other original of each person, against results of the other picture in the same release, and against results "
+        "of the other pictures in a release of their own. The last two see whole pictures with the face laid back, "
+        "where nothing is promised. The bound is 1/k and three standard deviations of so many guesses: "
+        f"{kept} of {len(rows)} rows keep it.",
+        table(["method", "k", "bound", *attacks], rows),
+    ]
+    return "\n\n".join([*parts, origin(result)])
+
+
 SECTIONS = {
     "leaks": leaks,
     "speed": speed,
@@ -286,6 +326,7 @@ SECTIONS = {
     "landmarks": landmarks,
     "attributes": attributes,
     "networks": networks,
+    "k-same": k_same,
 }
 
 
