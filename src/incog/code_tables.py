@@ -38,7 +38,8 @@ class Codes:
     ``kind_of``, ``ANY`` where they do not matter; the last row is all faces. donors: (N, D) clusters within a sex and
     band of age, donor_kinds: (N, 4). read: (P, D), write: (D, P): from a code to its pose and back, read @ write = 1.
     directions: (R, D) orthogonal, in which faces of a class differ, as long as their standard deviation. encoder:
-    SHA-256 of the network whose codes they are.
+    SHA-256 of the network whose codes they are. reach: the mean length of a face's code: the mean of many codes is much
+    shorter than that of any face, and what is drawn from it no face, so codes that were led are stretched to it.
     """
 
     clusters: Floats
@@ -51,6 +52,7 @@ class Codes:
     directions: Floats
     least: int
     encoder: str
+    reach: float
 
     def dump(self) -> bytes:
         """Return the tables as NPZ, in half precision."""
@@ -61,6 +63,7 @@ class Codes:
             **{name: getattr(self, name).astype(np.int8) for name in _KINDS},
             least=np.int64(self.least),
             encoder=np.array(self.encoder),
+            reach=np.float32(self.reach),
         )
         return file.getvalue()
 
@@ -74,6 +77,7 @@ class Codes:
                     **{name: file[name].astype(np.int64) for name in _KINDS},
                     least=int(file["least"]),
                     encoder=str(file["encoder"]),
+                    reach=float(file["reach"]),
                 )
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise ModelError(f"the code tables cannot be read: {type(error).__name__}") from error
@@ -108,11 +112,14 @@ class Codes:
     def lead(
         self, code: Floats, variant: Variant, alpha: float, kind: Kinds, draws: Floats, *, pose: bool
     ) -> Floats:
-        """Return the code (D,) led to its goal by a share ``alpha``: (1 - alpha) z + alpha t.
+        """Return the code (D,) led to its goal by a share ``alpha``, (1 - alpha) z + alpha t, at ``reach`` or longer.
 
-        pose: whether the result then gets the pose of the code itself.
+        pose: whether the result then gets the pose of the code itself. A code that is not led comes back as it is.
         """
+        if variant == "reconstruct" or alpha == 0:
+            return code
         led = (1 - alpha) * code + alpha * self.goal(code, variant, kind, draws)
+        led = led * max(1.0, self.reach / max(float(np.linalg.norm(led)), 1e-6))
         if pose:
             led = led + self.write @ (self.read @ (code - led))
         return np.asarray(led, np.float32)

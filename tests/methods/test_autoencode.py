@@ -86,6 +86,7 @@ def tables(sha: str) -> Codes:
         directions=(0.2 * directions.T).astype(np.float32),
         least=7,
         encoder=sha,
+        reach=0.0,
     )
 
 
@@ -203,6 +204,17 @@ def test_what_is_drawn_at_alpha_one_does_not_depend_on_the_face_but_its_class() 
         made = [method.drawn(face, five, eye, key_of(0)) for face in faces]
         np.testing.assert_array_equal(made[0], made[1])
         np.testing.assert_array_equal(made[0], made[2])
+
+
+def test_codes_that_are_led_are_as_long_as_those_of_faces(coder: Coder) -> None:
+    tables = dataclasses.replace(coder.codes, reach=20.0)
+    code, kind = code_of(TONES[0]), np.array([1, 1, 0, 0])
+    draws = np.ones(5, np.float32)
+    led = tables.lead(code, "attributes", 1.0, kind, draws, pose=False)
+    assert float(np.linalg.norm(led)) == pytest.approx(20, rel=1e-5)
+    np.testing.assert_allclose(led / np.linalg.norm(led), code / np.linalg.norm(code), atol=1e-3)
+    np.testing.assert_array_equal(tables.lead(code, "attributes", 0.0, kind, draws, pose=True), code)
+    np.testing.assert_array_equal(tables.lead(code, "reconstruct", 1.0, kind, draws, pose=True), code)
 
 
 def test_claims_follow_the_parameters() -> None:

@@ -226,6 +226,7 @@ def test_pose_is_kept_and_draws_turn_away() -> None:
         own, drawn = tables.directions @ (code - mean) / spread, tables.directions @ away / spread
         assert own @ drawn < 1e-3
         assert float(np.linalg.norm(drawn)) == pytest.approx(float(np.linalg.norm(draws)), rel=1e-3)
+    tables = replace(tables, reach=0.0)
     half = tables.lead(codes[0], "attributes", 0.5, kind, np.zeros(3, np.float32), pose=False)
     np.testing.assert_allclose(
         half, (codes[0] + tables.goal(codes[0], "attributes", kind, np.zeros(3, np.float32))) / 2, atol=1e-5

@@ -8,14 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 from incog.code_tables import ANY, Codes, Kinds, kind_of
-from incog.train.portraits import ATTRIBUTES
+from incog.perceive.attributes import LOOK
 from incog.types import Floats
 
 Rows = npt.NDArray[np.int64]
 
 _ROUNDS = 12
 _RIDGE = 10.0
-_SHADES = ATTRIBUTES.index("white")
+_SHADES = LOOK.index("white")
 
 
 def fit(
@@ -33,7 +33,7 @@ def fit(
 ) -> Codes:
     """Return the tables of training faces.
 
-    codes: (N, D). attributes: (N, 9), see ``portraits.ATTRIBUTES``. pose: (N, 3) degrees; yaw and pitch are used.
+    codes: (N, D). attributes: (N, 9), see ``incog.perceive.attributes.LOOK``. pose: (N, 3) degrees; yaw and pitch are used.
     people: a name for each; '' is taken for a person of its own. clusters, donors: how many are looked for; those of
     fewer than ``least`` people join their nearest. directions: how many ways a face differs from its class. Raises
     ValueError when there are fewer than ``least`` people.
@@ -44,7 +44,9 @@ def fit(
     kinds = np.stack([kind_of(100 * a[0], a[1], a[_SHADES : _SHADES + 5], a[8]) for a in attributes])
     read, write = _pose(codes, pose[:, :2])
     classes, class_kinds = _classes(codes, kinds, persons, least)
-    own = Codes(codes[:0], classes, class_kinds, codes[:0], kinds[:0], read, write, codes[:0], least, encoder)
+    own = Codes(
+        codes[:0], classes, class_kinds, codes[:0], kinds[:0], read, write, codes[:0], least, encoder, 0.0
+    )
     rest = codes - classes[[own.row_of(kind) for kind in kinds]]
     # Pose is kept or not by itself: it is none of the ways in which a drawn face differs.
     rest = rest - (rest @ read.T) @ write.T
@@ -60,6 +62,7 @@ def fit(
         directions=_directions(np.asarray(rest, np.float32), directions),
         least=least,
         encoder=encoder,
+        reach=float(np.linalg.norm(codes, axis=1).mean()),
     )
 
 
