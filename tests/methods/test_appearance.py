@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
 from typing import Any, cast
 
 import cv2
@@ -213,3 +215,27 @@ def test_a_face_that_is_half_hidden_is_unfit(crops: Crops) -> None:
     middle = int(crops.dense[0, 102, 0])
     hidden[0, :, :middle] *= np.float32(0.05)
     assert AppearanceReplace()(replace(crops, pixels=hidden), [key(0)]).unfit.all()
+
+
+def test_a_clip_gets_one_steady_face(
+    clip: Path, tmp_path: Path, incog: Any, pictures: Any, perception: Any
+) -> None:
+    out = tmp_path / "out.mp4"
+    done = incog("hide", clip, "-o", out, "--method", "appearance-replace", "--seed", "3")
+    assert done.code == 0
+    assert "filled instead" not in done.out + done.err
+    before, after = pictures(clip), pictures(out)
+    frame = Frame((before[0],), Layout("rgb"))
+    (face,) = perception.searcher.frame(frame)
+    hull = make_hulls()(frame, [face], 1.0)[0].outline
+    # The view slides by a pixel a frame: laid over each other, the new faces are one, and not the old one.
+    low, high = np.floor(hull.min(0)).astype(int), np.ceil(hull.max(0)).astype(int)
+    cuts = [
+        [
+            picture[low[1] : high[1], low[0] - n : high[0] - n].astype(float)
+            for n, picture in enumerate(some[:6])
+        ]
+        for some in (before, after)
+    ]
+    steps = np.mean([np.abs(b - a).mean() for a, b in pairwise(cuts[1])])
+    assert steps < 0.4 * np.abs(cuts[0][0] - cuts[1][0]).mean()

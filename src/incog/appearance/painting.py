@@ -165,7 +165,6 @@ def _share(outline: Floats, mask: Floats, edge: float, apart: Floats) -> Floats:
     cv2.fillPoly(canvas, [np.rint(outline * 16).astype(np.int32)], 1, cv2.LINE_8, 4)
     beyond = cv2.distanceTransform(1 - canvas, cv2.DIST_L2, cv2.DIST_MASK_5)
     left = cv2.distanceTransform((mask > 0).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
-    place = left / np.maximum(beyond + left, edge)
     sharp = np.clip((apart - 0.12) / 0.25, 0, 1)
     # At the forehead the model's own hairline reaches out; at cheeks and jaw the face ends where the outline does.
     down = outline[points.CHIN] - outline[points.FOREHEAD]
@@ -173,6 +172,9 @@ def _share(outline: Floats, mask: Floats, edge: float, apart: Floats) -> Floats:
     along = (
         (columns - outline[points.FOREHEAD][0]) * down[0] + (rows - outline[points.FOREHEAD][1]) * down[1]
     ) / max(float(down @ down), 1.0)
-    middle = -0.2 + 0.53 * np.clip((along - 0.2) / 0.3, 0, 1)
+    lower = np.clip((along - 0.2) / 0.3, 0, 1)
+    middle = -0.2 + 0.53 * lower
+    # Not to the mask's border, which moves from frame to frame, but short of it where it is near.
+    place = np.clip(1 - beyond / (edge * (3.5 - 1.7 * lower)), 0, 1) * np.clip(left / edge, 0, 1)
     ramp = np.clip((place - 0.5 - middle * sharp) / (1 - 0.72 * sharp) + 0.5, 0, 1).astype(np.float32)
     return np.asarray(ramp * ramp * (3 - 2 * ramp), np.float32)
