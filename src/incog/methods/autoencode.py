@@ -160,34 +160,40 @@ class Autoencode:
                 unfit[row] = True
             elif (mask > 0).any():
                 old = crops.pixels[row]
-                new = laid(self.drawn(old, crops.points[row], matrix, key), matrix, len(old))
+                look = None if crops.looks is None else crops.looks[row]
+                new = laid(self.drawn(old, crops.points[row], matrix, key, look), matrix, len(old))
                 new = settled(new, old, mask, float(crops.faces[row]))
                 np.copyto(pixels[row], np.clip(new, 0, 1), where=(mask > 0)[..., None])
         return Rendered(pixels, unfit)
 
-    def drawn(self, pixels: Floats, points: Floats, matrix: Floats, key: Key) -> Floats:
+    def drawn(
+        self, pixels: Floats, points: Floats, matrix: Floats, key: Key, look: Floats | None = None
+    ) -> Floats:
         """Return the new face in the template, (side, side, 3).
 
-        pixels: (S, S, 3) crop. points: (5, 2) px of it. matrix: (2, 3), crop -> template.
+        pixels: (S, S, 3) crop. points: (5, 2) px of it. matrix: (2, 3), crop -> template. look: (9,) of the track, see
+        ``incog.perceive.attributes.LOOK``; None or NaN: told from this crop.
         """
         coder = shipped()
         code = coder.encode(taken(pixels, matrix, coder.side))
         if self.variant == "reconstruct" or self.alpha == 0:
             return coder.decode(code)
-        kind = np.zeros(4, np.int64) if self.variant == "cluster-mean" else seen(pixels, points)
+        kind = np.zeros(4, np.int64) if self.variant == "cluster-mean" else seen(pixels, points, look)
         draws = Stream(key, self.name).normal((len(coder.codes.directions),)).astype(np.float32)
         return coder.decode(
             coder.codes.lead(code, self.variant, self.alpha, kind, draws, pose=bool(self.pose))
         )
 
 
-def seen(pixels: Floats, points: Floats) -> Kinds:
-    """Return the kind of a face, (4,), by the attribute network: see ``code_tables.kind_of``. pixels: (S, S, 3) float32
-    in 0..1. points: (5, 2) px."""
-    picture = np.rint(np.clip(pixels, 0, 1) * 255).astype(np.uint8)
-    aligned = alignment.crop(picture, points, embedder.TEMPLATE, embedder.SIZE)
-    told = _look()(aligned[None])[0]
-    return kind_of(told.age, float(told.gender[1]), told.ethnicity, float(told.expression[1]))
+def seen(pixels: Floats, points: Floats, look: Floats | None) -> Kinds:
+    """Return the kind of a face, (4,), see ``code_tables.kind_of``: of its look (9,), else by the attribute network.
+
+    pixels: (S, S, 3) float32 in 0..1. points: (5, 2) px.
+    """
+    if look is None or not np.isfinite(look).all():
+        picture = np.rint(np.clip(pixels, 0, 1) * 255).astype(np.uint8)
+        look = _look()(alignment.crop(picture, points, embedder.TEMPLATE, embedder.SIZE)[None])[0].look()
+    return kind_of(100 * float(look[0]), float(look[1]), look[2:7], float(look[8]))
 
 
 def laid(face: Floats, matrix: Floats, size: int) -> Floats:
