@@ -78,8 +78,10 @@ class Mesh:
         """
         owner = np.full((size, size), -1, np.int32)
         places = np.rint(np.clip(corners, -4 * size, 4 * size) * 16).astype(np.int32)
-        for number, triangle in enumerate(self.triangles):
-            cv2.fillConvexPoly(owner, places[triangle], number, lineType=cv2.LINE_8, shift=4)
+        # Edges belong to the triangle that is drawn last: between closed lips there is then nothing of the mouth.
+        mouth = np.isin(self.triangles, ROWS[points.INNER_LIPS]).all(1)
+        for number in np.argsort(~mouth, kind="stable").tolist():
+            cv2.fillConvexPoly(owner, places[self.triangles[number]], number, lineType=cv2.LINE_8, shift=4)
         covered = owner >= 0
         affine = _affine(corners[self.triangles], self.corners[self.triangles])
         rows, columns = np.nonzero(covered)

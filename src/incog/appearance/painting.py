@@ -172,7 +172,7 @@ def _share(outline: Floats, mask: Floats, edge: float, apart: Floats) -> Floats:
     along = (
         (columns - outline[points.FOREHEAD][0]) * down[0] + (rows - outline[points.FOREHEAD][1]) * down[1]
     ) / max(float(down @ down), 1.0)
-    lower = np.clip((along - 0.2) / 0.3, 0, 1)
+    lower = np.clip((along - 0.05) / 0.2, 0, 1)
     middle = -0.2 + 0.53 * lower
     # Not to the mask's border, which moves from frame to frame, but short of it where it is near.
     place = np.clip(1 - beyond / (edge * (3.5 - 1.7 * lower)), 0, 1) * np.clip(left / edge, 0, 1)
