@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, sqrt
 from typing import cast
 
 import numpy as np
 
-from incog import alignment
+from incog import alignment, geometry, points, shape
 from incog.errors import InputError
 from incog.evaluate import audits
 from incog.evaluate.samples import Item
 from incog.keys import Secret, derive
 from incog.methods.base import Check, Claim, Method, SetMethod
 from incog.perceive.embedder import SIZE, TEMPLATE
-from incog.points import COUNT
 from incog.types import Crops, Floats, Key
 
 FACES = 200
@@ -150,8 +149,11 @@ def _runs(method: Method, crop: Floats, trials: int, seed: int, which: int, *sco
 
 
 def _anonymity(method: Method, claim: Claim, check: Check, items: Sequence[Item], seed: int) -> Audited:
-    """Count the people who share one result, byte by byte, among faces in one place."""
+    """Count the people who share one result, byte by byte, among faces in one place and one surroundings: what lies
+    outside of the mask is each picture's own, and some methods carry it on below the mask's border."""
     crops = crops_of(items)
+    inside = crops.masks >= 1
+    crops = replace(crops, pixels=np.where(inside[..., None], crops.pixels, np.float32(0.5)))
     try:
         method = fitted_to(method, crops, [item.person for item in items])
     except InputError as error:
@@ -161,7 +163,7 @@ def _anonymity(method: Method, claim: Claim, check: Check, items: Sequence[Item]
     fit = [row for row in range(len(crops)) if not rendered.unfit[row]]
     if not fit:
         return Audited(claim, 0.0, 0, True, "Not tried: the method found no face fit")
-    outputs = [rendered.pixels[row][crops.masks[row] > 0].tobytes() for row in fit]
+    outputs = [rendered.pixels[row][inside[row]].tobytes() for row in fit]
     fewest, groups = audits.anonymity(outputs, [items[row].person for row in fit])
     told = f"{len(fit)} faces became {groups} results, of at least {fewest} people each; {check.bound:g} are claimed"
     return Audited(claim, fewest, len(fit), fewest >= check.bound, told)
@@ -211,5 +213,11 @@ def _crops(pixels: Floats, masks: Floats, face: float) -> Crops:
         np.full(count, face, np.float32),
         np.repeat(TEMPLATE[None], count, 0),
         np.zeros(count, np.int64),
-        np.full((count, COUNT, 2), np.nan, np.float32),
+        np.repeat(_mean_points()[None], count, 0),
     )
+
+
+def _mean_points() -> Floats:
+    """Return the dense points of the mean face at the template, (130, 2): those of every crop, as its mask is."""
+    mean = shape.load().mean
+    return geometry.apply(alignment.similarity(points.five(mean), TEMPLATE), mean)
