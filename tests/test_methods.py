@@ -26,7 +26,7 @@ EVERY_ALONE = pytest.mark.parametrize(
     "name", [name for name, method in METHODS.items() if method.granularity != "set"]
 )
 """Methods that are applied to one face, not fitted to a set of people: those have a contract of their own."""
-FAMILIES = ("obscure", "subspace", "autoencoder")
+FAMILIES = ("obscure", "subspace", "autoencoder", "generated")
 COVERS = ("fill", "blackout")
 """The methods that let no pixel of the face survive, and so need no warning."""
 ALTERS = ("fill", "blackout", "pixelate", "blur", "low-resolution", "dp-pixelate")
@@ -67,6 +67,9 @@ def crops_of(pixels: Floats, *, face: float | None = None, frames: list[int] | N
         points=np.repeat(five_of(size, face)[None], count, axis=0),
         frames=np.array(range(count) if frames is None else frames, np.int64),
         dense=np.repeat(dense_of(five_of(size, face))[None], count, axis=0),
+        looks=np.repeat(
+            np.array([[0.35, 0.8, 0.7, 0.1, 0.1, 0.05, 0.05, 0.3, 0.6]], np.float32), count, axis=0
+        ),
     )
 
 

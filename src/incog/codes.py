@@ -7,10 +7,14 @@ is linear in that look: a drawn face then fits hair, neck and clothes that stay.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import io
+import zipfile
+from dataclasses import dataclass, fields
+from typing import Self
 
 import numpy as np
 
+from incog.errors import ModelError
 from incog.types import Floats
 
 SIZE = 96
@@ -31,6 +35,24 @@ class Prior:
     spread: Floats
     slopes: Floats
     rest: Floats
+
+    def dump(self) -> bytes:
+        """Return the prior as NPZ, in half precision."""
+        file = io.BytesIO()
+        np.savez_compressed(
+            file, **{item.name: getattr(self, item.name).astype(np.float16) for item in fields(self)}
+        )
+        return file.getvalue()
+
+    @classmethod
+    def load(cls, data: bytes) -> Self:
+        """Return the prior of an NPZ. Raises ModelError when it is none."""
+        try:
+            with np.load(io.BytesIO(data)) as file:
+                parts = [file[item.name].astype(np.float32) for item in fields(cls)]
+        except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
+            raise ModelError(f"the prior of identity codes cannot be read: {error}") from error
+        return cls(*parts)
 
     def code(self, embeddings: Floats) -> Floats:
         """Return the codes (B, 96) of embeddings (B, D) of unit norm."""

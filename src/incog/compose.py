@@ -11,6 +11,7 @@ import numpy as np
 from incog import colour, geometry
 from incog.methods.base import Method
 from incog.outline import Seen
+from incog.perceive.attributes import LOOK
 from incog.points import COUNT
 from incog.types import Crops, Face, Floats, Frame, Key, Track
 
@@ -24,6 +25,8 @@ class Job:
     method: Method
     key: Key
 
+
+LOOKS = len(LOOK)
 
 UNCHANGED = 0.02
 """Mean change of R'G'B' in 0..1 over the hull below which a face counts as not hidden: about five of 255 levels."""
@@ -96,6 +99,7 @@ def _crops(frame: Frame, members: Sequence[tuple[Face, Seen, Floats]], size: int
     points = np.full((len(members), 5, 2), np.nan, np.float32)
     dense = np.full((len(members), COUNT, 2), np.nan, np.float32)
     scale = np.empty(len(members), np.float32)
+    looks = [np.full(LOOKS, np.nan, np.float32) if seen.look is None else seen.look for _, seen, _ in members]
     for row, (face, seen, matrix) in enumerate(members):
         corners = geometry.apply(matrix, np.array([[0, 0], [size, 0], [0, size], [size, size]], np.float32))
         region = colour.align(geometry.bounds(corners, 2), frame)
@@ -123,6 +127,7 @@ def _crops(frame: Frame, members: Sequence[tuple[Face, Seen, Floats]], size: int
         points,
         np.full(len(members), frame.index, np.int64),
         dense,
+        np.stack(looks) if any(seen.look is not None for _, seen, _ in members) else None,
     )
 
 

@@ -26,10 +26,12 @@ which are 1.3 times the distance between the eyes."""
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
     """Where a face lies in a frame: ``outline``, what its mask covers wholly, (K, 2) float32 px, convex, and ``dense``,
-    its points of ``incog.points``, (130, 2) float32 px, or None where they are unknown or not trusted."""
+    its points of ``incog.points``, (130, 2) float32 px, or None where they are unknown or not trusted. ``look``: (9,)
+    float32, how the face of its track looks, see ``incog.perceive.attributes.LOOK``, or None where nobody told."""
 
     outline: Floats
     dense: Floats | None = None
+    look: Floats | None = None
 
 
 def face_outline(dense: Floats, *, grow: float = 1.0) -> Floats:

@@ -20,8 +20,11 @@ from incog.media.base import OutputOptions, Source
 from incog.media.files import pending
 from incog.methods import DEFAULT, METHODS
 from incog.methods.base import Claim, Method
+from incog.perceive import attributes
+from incog.perceive.attributes import make_attributes
 from incog.perceive.detector import Hog, make_detector
 from incog.perceive.hulls import FaceHulls, make_hulls
+from incog.perceive.looks import Looks
 from incog.perceive.recogniser import make_recogniser
 from incog.perceive.search import Searcher
 from incog.perceive.steady import Looked, steadied
@@ -336,8 +339,12 @@ def _looked(
     spans: Sequence[tuple[float, float]],
     hulls: FaceHulls,
     scale: float,
+    looks: Looks | None,
 ) -> Iterator[tuple[Looked, list[Track]]]:
-    """Yield the frames with the faces to hide in them, their points steadied along the tracks, and these tracks."""
+    """Yield the frames with the faces to hide in them, their points steadied along the tracks, and these tracks.
+
+    looks: tells how the faces look, where the method asks for it.
+    """
     waiting: deque[list[Track]] = deque()
 
     def looked() -> Iterator[Looked]:
@@ -345,7 +352,10 @@ def _looked(
             pairs = sides.hidden(frame.index) if within(frame.time, spans) else []
             faces = [face for _, face in pairs]
             waiting.append([item for item, _ in pairs])
-            yield Looked(frame, [item.id for item, _ in pairs], faces, hulls(frame, faces, scale))
+            tracks, seen = [item.id for item, _ in pairs], hulls(frame, faces, scale)
+            if looks is not None:
+                seen = looks.told(frame, tracks, faces, seen)
+            yield Looked(frame, tracks, faces, seen)
 
     for item in steadied(looked()):
         yield item, waiting.popleft()
@@ -367,6 +377,7 @@ def _render(
     known to be."""
     safest = METHODS[DEFAULT]()
     fallback = set(recognised)
+    looks = Looks(make_attributes()) if attributes.NAME in method.needs else None
     while True:
         # Emptied, not removed: a file made anew would be readable by others before it was looked at again.
         os.truncate(path, 0)
@@ -375,7 +386,7 @@ def _render(
         times = Times()
         with source.sink(path, options.output) as sink:
             watched = _watched(source, "hiding", progress, times)
-            for looked, tracks in _looked(watched, sides, plan.spans, hulls, options.mask_scale):
+            for looked, tracks in _looked(watched, sides, plan.spans, hulls, options.mask_scale, looks):
                 frame = looked.frame
                 jobs = [
                     compose.Job(

@@ -169,6 +169,8 @@ class Crops:
     float32, the longer side of the face box in crop pixels: lengths of a method are relative to it. points: (B, 5, 2)
     float32 in crop pixels, NaN where unknown. frames: (B,) int64, the index of the frame that the crop is from. dense:
     (B, 130, 2) float32 in crop pixels, the points of ``incog.points``; all NaN where they are unknown or not trusted.
+    looks: (B, 9) float32, how the face of the track looks, see ``incog.perceive.attributes.LOOK``, NaN where that was
+    not told; None where it was not asked for.
     """
 
     pixels: Floats
@@ -178,6 +180,7 @@ class Crops:
     points: Floats
     frames: npt.NDArray[np.int64]
     dense: Floats
+    looks: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -201,6 +204,7 @@ class Crops:
             self.points[rows],
             self.frames[rows],
             self.dense[rows],
+            None if self.looks is None else self.looks[rows],
         )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from incog.methods.appearance import AppearanceReplace, KSameM
 from incog.methods.base import Method
 from incog.methods.fill import Fill
+from incog.methods.generated import Replace
 from incog.methods.k_same import KSameEigen, KSameFurthest, KSamePixel, KSameSelect
 from incog.methods.noise import DpPixelate, GaussianNoise, ImpulseNoise
 from incog.methods.obscure import Blackout, Blur, Darken, LowResolution, Pixelate
@@ -36,6 +37,7 @@ METHODS: dict[str, type[Method]] = {
     "k-same-furthest": KSameFurthest,
     "k-same-m": KSameM,
     "appearance-replace": AppearanceReplace,
+    "replace": Replace,
 }
 
 DEFAULT = "fill"

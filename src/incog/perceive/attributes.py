@@ -33,6 +33,9 @@ CLASSES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 """What the probabilities are of, in order. UTKFace's "other" stands for Hispanic, Latino, Middle Eastern and more; the
 expression's for all that is neither neutral nor happiness: surprise, anger, sadness, fear, contempt, disgust."""
 
+LOOK = ("age", "female", "white", "black", "asian", "indian", "other", "neutral", "happiness")
+"""The numbers of a look, (9,) float32: age in centuries, the rest probabilities."""
+
 _BATCH = 32
 
 
@@ -55,6 +58,11 @@ class Attributes:
         kinds = CLASSES[name]
         values: Floats = getattr(self, name)
         return kinds[int(values.argmax())], float(values.max())
+
+    def look(self) -> Floats:
+        """Return the look, (9,) float32: see ``LOOK``."""
+        told = (self.age / 100, self.gender[1], *self.ethnicity, *self.expression[:2])
+        return np.array(told, np.float32)
 
 
 class OnnxAttributes:

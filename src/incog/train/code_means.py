@@ -33,7 +33,8 @@ def fit(
 ) -> Codes:
     """Return the tables of training faces.
 
-    codes: (N, D). attributes: (N, 9), see ``incog.perceive.attributes.LOOK``. pose: (N, 3) degrees; yaw and pitch are used.
+    codes: (N, D). attributes: (N, 9), ``LOOK`` of ``incog.perceive.attributes``. pose: (N, 3) degrees; yaw and pitch
+    are used.
     people: a name for each; '' is taken for a person of its own. clusters, donors: how many are looked for; those of
     fewer than ``least`` people join their nearest. directions: how many ways a face differs from its class. Raises
     ValueError when there are fewer than ``least`` people.

@@ -68,7 +68,8 @@ def loss_of_maker(made: tuple[Tensor, Tensor]) -> Tensor:
 def flatness(
     critic: Callable[..., tuple[Tensor, Tensor, list[Tensor]]], planes: Tensor, condition: Tensor
 ) -> Tensor:
-    """Return the mean squared gradient of the logits by real pictures (R1, Mescheder et al. 2018), in single precision."""
+    """Return the mean squared gradient of the logits by real pictures (R1, Mescheder et al. 2018). It is
+    computed in single precision."""
     planes = planes.detach().float().requires_grad_(True)
     patches, whole, _ = critic(planes, condition.float())
     (gradient,) = torch.autograd.grad(patches.mean((1, 2, 3)).sum() + whole.sum(), planes, create_graph=True)

@@ -22,7 +22,7 @@ CODE = 96
 """Numbers of an identity code, standard normal under the prior."""
 
 ATTRIBUTES = 9
-"""Numbers that say how the face shall look: see ``incog.train.portraits.ATTRIBUTES``."""
+"""Numbers that say how the face shall look: see ``incog.perceive.attributes.LOOK``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,9 +40,6 @@ SIZE = 128
 QUALITY = 80
 """Of the WebP pictures."""
 
-ATTRIBUTES = ("age", "female", "white", "black", "asian", "indian", "other", "neutral", "happiness")
-"""Columns of ``Portraits.attributes``: age in centuries, the rest probabilities."""
-
 _VERSION = 1
 _FINE = 64
 """Points are kept in steps of 1 / 64 pixel."""
@@ -57,8 +54,8 @@ class Portraits:
     pixels: (N, 128, 128, 3) uint8 RGB in the template ``outline``. corners: (N, 4, 2) float32 px of the crop, the
     corners of the picture that it was cut from, clockwise from the upper left: beyond them its border is repeated.
     dense: (N, 130, 2) float32 px of the crop, see ``incog.points``. pose: (N, 3) float32 degrees: yaw, pitch, roll in
-    the crop. embeddings: (N, D) float32 of unit norm, of the shipped embedder. attributes: (N, 9) float32, see
-    ``ATTRIBUTES``. names, sources, identities: of each; identity '' is unknown.
+    the crop. embeddings: (N, D) float32 of unit norm, of the shipped embedder. attributes: (N, 9) float32 looks,
+    see ``incog.perceive.attributes.LOOK``. names, sources, identities: of each; identity '' is unknown.
     """
 
     pixels: Bytes
@@ -212,8 +209,8 @@ def _known(path: Path, pixels: Bytes, dense: Floats) -> tuple[Floats, Floats]:
 
     def some(rows: range) -> tuple[Floats, Floats]:
         crops = np.stack([aligned(pixels[row], dense[row]) for row in rows])
-        told = [[one.age / 100, one.gender[1], *one.ethnicity, *one.expression[:2]] for one in look(crops)]
-        return embed(crops), np.array(told, np.float32)
+        told = np.stack([one.look() for one in look(crops)])
+        return embed(crops), told
 
     with ThreadPoolExecutor(workers()) as pool:
         parts = list(pool.map(some, _chunks(len(pixels))))

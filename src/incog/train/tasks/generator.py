@@ -21,7 +21,7 @@ from incog.train import augment
 from incog.train.critic import Critic, Width, flatness, loss_of_maker, losses_of_critic, shown
 from incog.train.generator_net import ATTRIBUTES, CODE, PLANES, GeneratorNet, Network
 from incog.train.judges import DRAWS, Judges
-from incog.train.loop import Batch
+from incog.train.loop import Batch, Part
 from incog.train.pixels import Pixels, tiled
 from incog.train.portraits import SIZE, inside, read
 from incog.train.recipe import Recipe
@@ -420,6 +420,15 @@ class Generator:
 
     def shipped(self, network: nn.Module) -> nn.Module:
         return Shipped(network)
+
+    def parts(self) -> dict[str, Part]:
+        """No other network ships."""
+        return {}
+
+    def tables(self, network: nn.Module, encoder: str) -> dict[str, tuple[bytes, str]]:
+        """The prior of the codes."""
+        told = "The prior of the generator's identity codes, and which embeddings they stand for: see incog.codes."
+        return {"codes": (self.prior.dump(), told)}
 
     def card(self) -> dict[str, Any]:
         sources = self.portraits.sources
