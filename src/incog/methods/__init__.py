@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from incog.methods.appearance import AppearanceReplace, KSameM
+from incog.methods.autoencode import Autoencode
 from incog.methods.base import Method
 from incog.methods.fill import Fill
 from incog.methods.generated import Replace
@@ -37,6 +38,7 @@ METHODS: dict[str, type[Method]] = {
     "k-same-furthest": KSameFurthest,
     "k-same-m": KSameM,
     "appearance-replace": AppearanceReplace,
+    "autoencode": Autoencode,
     "replace": Replace,
 }
 
