@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -62,12 +63,15 @@ def test_the_card_names_terms_limits_and_figures(card: Card) -> None:
 
 def test_the_network_runs_and_its_outputs_depend_on_the_input(network: Card) -> None:
     session = onnxruntime.InferenceSession(load(RECORDS[network.name]), providers=["CPUExecutionProvider"])
-    dims = session.get_inputs()[0].shape
-    shape = [1, *(side if isinstance(side, int) else 320 for side in dims[1:])]
     generator = np.random.default_rng(0)
-    one, other = (generator.uniform(0, 255, shape).astype(np.float32) for _ in range(2))
-    name = session.get_inputs()[0].name
-    pairs = zip(session.run(None, {name: one}), session.run(None, {name: other}), strict=True)
+    given: list[dict[str, Any]] = [{}, {}]
+    for item in session.get_inputs():
+        shape = [1, *(side if isinstance(side, int) else 320 for side in item.shape[1:])]
+        # Of several inputs each is small numbers; of one they are levels of a picture.
+        most = 255 if len(session.get_inputs()) == 1 else 1
+        for one in given:
+            one[item.name] = generator.uniform(0, most, shape).astype(np.float32)
+    pairs = zip(*(session.run(None, one) for one in given), strict=True)
     for first, second in pairs:
         assert np.isfinite(first).all()
         assert not np.allclose(first, second)
