@@ -6,6 +6,7 @@
     ├── OutputError            the result cannot be written: it exists, the place is read-only, the disk is full
     ├── ModelError             a network's file is missing or is not the one that it claims to be
     ├── PlanError              a plan is malformed or does not belong to this source
+    ├── VaultError             a sealed original cannot be had: wrong passphrase, damage, another file, none there
     ├── TrainingError          a training went astray; its last good checkpoint is kept
     ├── ClaimError             an evaluation refuted what a method claims; its report is written
     └── ExposedError           the finished picture still shows a face: nothing was published
@@ -43,6 +44,10 @@ class ModelError(IncogError):
 
 class PlanError(IncogError):
     """A plan is malformed, of an unknown version, or made from another source."""
+
+
+class VaultError(IncogError):
+    """A vault is missing, damaged, of another file, or does not open with this passphrase."""
 
 
 class TrainingError(IncogError):

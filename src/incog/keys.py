@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import stat
 import unicodedata
 from dataclasses import dataclass, field
 from math import prod
@@ -25,6 +24,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from scipy import special
 
 from incog.errors import InputError, OutputError, must_be
+from incog.private import read_private
 from incog.types import Key
 
 SECRET_BYTES = 32
@@ -42,8 +42,6 @@ MAX_LANES = 16
 MAX_PASSPHRASE_BYTES = 4096
 
 _DOMAIN = b"incog v1"
-# Only the owner bits of a mode are free.
-_SHARED_BITS = stat.S_IRWXG | stat.S_IRWXO
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,30 +98,9 @@ class Secret:
 
         Raises InputError when it is missing, unreadable, readable by others or of another size.
         """
-        # Without O_NONBLOCK, opening a named pipe would wait for a writer for ever.
-        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-        try:
-            descriptor = os.open(path, flags)
-        except OSError as error:
-            raise InputError(f"the secret file cannot be read: {error.strerror}") from None
-        try:
-            # Asked of the open file, not of its name, so that nobody can swap it in between.
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                raise InputError("the secret file must be a regular file")
-            if os.name == "posix" and status.st_mode & _SHARED_BITS:
-                raise InputError(
-                    "the secret file must be readable by its owner only, "
-                    f"got mode {stat.S_IMODE(status.st_mode):04o}",
-                    hint="chmod 600 the file, or make a new one if others may have read it",
-                )
-            value = os.read(descriptor, SECRET_BYTES + 1)
-        except OSError as error:
-            raise InputError(f"the secret file cannot be read: {error.strerror}") from None
-        finally:
-            os.close(descriptor)
+        value, size = read_private(path, "the secret file", SECRET_BYTES + 1)
         if len(value) != SECRET_BYTES:
-            raise InputError(f"the secret file must be {SECRET_BYTES} bytes, got {status.st_size}")
+            raise InputError(f"the secret file must be {SECRET_BYTES} bytes, got {size}")
         return cls(value)
 
     def to_file(self, path: Path) -> None:

@@ -43,7 +43,7 @@ def _damaged(where: int) -> InputError:
 def doctype(path: Path) -> bytes:
     """Return what a Matroska file says that it is: b"matroska" or b"webm". Raises InputError when it is cut off."""
     with path.open("rb") as file:
-        return _Walk(file).open_segment()[0]
+        return Elements(file).open_segment()[0]
 
 
 def video_blocks(path: Path) -> list[int]:
@@ -53,7 +53,7 @@ def video_blocks(path: Path) -> list[int]:
     goes on after the end of the file.
     """
     with path.open("rb") as file:
-        walk = _Walk(file)
+        walk = Elements(file)
         _, (where, stop) = walk.open_segment()
         last = walk.end if stop is None else stop
         tracks: list[int] = []
@@ -71,7 +71,7 @@ def video_blocks(path: Path) -> list[int]:
         return [blocks[track] for track in tracks]
 
 
-class _Walk:
+class Elements:
     """Reads element headers; ``end`` is the length of the file."""
 
     def __init__(self, file: BinaryIO) -> None:
