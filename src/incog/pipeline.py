@@ -29,9 +29,10 @@ from incog.perceive.recogniser import make_recogniser
 from incog.perceive.search import Searcher
 from incog.perceive.steady import Looked, steadied
 from incog.plan import Plan, PlanTrack, SourceRecord, Times, digest, tracks_of, unrolled, within
-from incog.report import ClaimReport, FileReport, Rescan
+from incog.report import ClaimReport, FileReport, Rescan, VaultReport
 from incog.rescan import COMPARED_SECONDS, Comparison, Findings, Rescanner
 from incog.types import Face, Floats, Frame, Origin, Track
+from incog.vault import files as vault
 
 Progress = Callable[[str, int, int | None], None]
 """Called as progress(stage, frames done, frames in all or None)."""
@@ -68,12 +69,14 @@ class Perception:
 @dataclass(frozen=True, slots=True)
 class Options:
     """How to render. mask_scale: size of the mask relative to the detector's box. compare: whether hidden faces are
-    compared with the original, and filled where they are still recognised. See OutputOptions for the file."""
+    compared with the original, and filled where they are still recognised. sealing: whether the original is sealed into
+    the result. See OutputOptions for the file."""
 
     mask_scale: float = geometry.MASK_SCALE
     compare: bool = True
     output: OutputOptions = field(default_factory=OutputOptions)
     overwrite: bool = False
+    sealing: vault.Sealing | None = None
 
 
 def plan(
@@ -164,8 +167,9 @@ def render(
 ) -> FileReport:
     """Hide the plan's faces in ``source``, look at the result again, and publish it as ``target``.
 
-    Nothing appears under ``target`` before the rescan is satisfied. Raises PlanError when the plan is not this
-    source's, ExposedError when a face stays visible, InputError and OutputError.
+    Nothing appears under ``target`` before the rescan is satisfied and the original is sealed, where that is wanted.
+    Raises PlanError when the plan is not this source's, ExposedError when a face stays visible, InputError, VaultError
+    and OutputError.
     """
     options = options or Options()
     began = time.monotonic()
@@ -195,7 +199,18 @@ def render(
                 f"{len(findings.exposed) + len(findings.recognised)} face(s) could still be seen "
                 f"after {ROUNDS} rounds of covering"
             )
-        file.publish()
+        if options.sealing is None:
+            sealed = None
+            file.publish()
+        else:
+            with vault.sealed(
+                file.path, target, source.path, options.sealing, overwrite=options.overwrite
+            ) as made:
+                sealed = VaultReport(place=made.words, bytes=made.length, guess=str(made.cost))
+                # Sealed is what lay there just now; hidden were the faces of what the plan was made from.
+                if digest(source.path, plan.scope) != plan.source.digest:
+                    raise PlanError("the file changed while its faces were hidden")
+                file.publish()
     return FileReport(
         name="",
         status="hidden" if plan.tracks else "no_faces",
@@ -220,6 +235,7 @@ def render(
             *(told(claim) for claim in (people.claims(plan.selection) if plan.selection else ())),
         ],
         selection=people.summary(plan.selection) if plan.selection else [],
+        vault=sealed,
         decisions=done.decisions,
     )
 
@@ -259,6 +275,8 @@ def hide(
     goal = target(source) if callable(target) else target
     # Refuse a place that cannot be written before the long work, not after it.
     with pending(goal, overwrite=options.overwrite, parents=True, inputs=[path]):
+        if options.sealing is not None:
+            vault.refuse_sidecar(goal, overwrite=options.overwrite)
         made = plan(source, perception, spans=spans, choice=choice, file_id=file_id, progress=progress)
     report = render(source, made, goal, method, secret, perception, options=options, progress=progress)
     report.seconds = round(time.monotonic() - began, 3)

@@ -45,6 +45,16 @@ class Rescan(_Model):
     detectors: list[str] = []
 
 
+class VaultReport(_Model):
+    """The original, sealed in the output or beside it. status: what the output is as long as the vault exists. place:
+    where the vault lies. bytes: its length. guess: what one guess at the passphrase costs."""
+
+    status: Literal["pseudonymised, not anonymous"] = "pseudonymised, not anonymous"
+    place: str
+    bytes: int
+    guess: str
+
+
 class FileReport(_Model):
     """One input. name: a running number, or the path when names were asked for. faces: face appearances hidden, summed
     over frames. tracks: distinct faces as far as tracking could tell. fallback: tracks that the method could not hide,
@@ -63,6 +73,7 @@ class FileReport(_Model):
     rescan: Rescan = Field(default_factory=Rescan)
     claims: list[ClaimReport] = []
     selection: list[str] = []
+    vault: VaultReport | None = None
     decisions: list[str] = []
     error: str | None = None
 

@@ -17,11 +17,13 @@ from rich.console import Console
 from rich.table import Table
 
 from incog import __version__, geometry, parallel, people
-from incog.cli import train
+from incog.cli import train, vaults
 from incog.cli.evaluate import evaluate
 from incog.cli.failing import failing
 from incog.cli.human import score
 from incog.cli.options import (
+    AllowWeak,
+    AskPassphrase,
     Codec,
     DetectorName,
     Device,
@@ -37,6 +39,7 @@ from incog.cli.options import (
     Output,
     OutputFile,
     Overwrite,
+    PassphraseFile,
     Quality,
     Quiet,
     ReportFile,
@@ -46,12 +49,14 @@ from incog.cli.options import (
     Seed,
     Sets,
     ShareBackground,
+    Sidecar,
     Spans,
     Threads,
     Threshold,
     Verbose,
     Workers,
 )
+from incog.cli.passphrases import sealing
 from incog.cli.screen import Screen, tell
 from incog.cli.sets import hide_set, is_set, refuse_single
 from incog.dataset import Wish
@@ -100,6 +105,10 @@ def hide(
     share_background: ShareBackground = False,
     seed: Seed = None,
     secret_file: SecretFile = None,
+    passphrase: AskPassphrase = False,
+    passphrase_file: PassphraseFile = None,
+    allow_weak: AllowWeak = False,
+    sidecar: Sidecar = False,
     workers: Workers = 1,
     threads: Threads = 0,
     device: DeviceName = Device.auto,
@@ -136,6 +145,9 @@ def hide(
                 compare=not no_compare,
                 output=OutputOptions(codec=codec, quality=quality, keep_metadata=keep_metadata),
                 overwrite=overwrite,
+                sealing=sealing(
+                    passphrase, passphrase_file, sidecar=sidecar, allow_weak=allow_weak, screen=screen
+                ),
             ),
         )
         if share_background and not is_set(chosen):
@@ -267,6 +279,10 @@ def render(
     no_compare: NoCompare = False,
     seed: Seed = None,
     secret_file: SecretFile = None,
+    passphrase: AskPassphrase = False,
+    passphrase_file: PassphraseFile = None,
+    allow_weak: AllowWeak = False,
+    sidecar: Sidecar = False,
     threads: Threads = 0,
     device: DeviceName = Device.auto,
     keep_metadata: KeepMetadata = False,
@@ -296,6 +312,9 @@ def render(
             compare=not no_compare,
             output=OutputOptions(codec=codec, quality=quality, keep_metadata=keep_metadata),
             overwrite=overwrite,
+            sealing=sealing(
+                passphrase, passphrase_file, sidecar=sidecar, allow_weak=allow_weak, screen=screen
+            ),
         )
         perception = Perception(
             detector=made.detector, threshold=made.threshold, device=where, threads=threads
@@ -321,6 +340,9 @@ def render(
 
 app.command()(evaluate)
 app.command()(score)
+app.command()(vaults.restore)
+app.command()(vaults.inspect)
+app.command()(vaults.strip)
 
 
 @app.command()

@@ -100,6 +100,26 @@ SecretFile = Annotated[
         "--secret-file", help="32 random bytes that all keys come from; readable by the owner only."
     ),
 ]
+AskPassphrase = Annotated[
+    bool,
+    typer.Option(
+        "--passphrase",
+        help="Seal the original into the output, under a passphrase that is asked for. The output is then "
+        "pseudonymised, not anonymous.",
+    ),
+]
+PassphraseFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--passphrase-file", help="The passphrase, on one line of a file that only its owner can read."
+    ),
+]
+AllowWeak = Annotated[
+    bool, typer.Option("--allow-weak", help="Take a passphrase of less than about 40 bits too.")
+]
+Sidecar = Annotated[
+    bool, typer.Option("--sidecar", help="Seal the original into NAME.incog beside the output, not into it.")
+]
 Workers = Annotated[int, typer.Option("--workers", min=1, max=256, help="Files worked on at the same time.")]
 Threads = Annotated[
     int, typer.Option("--threads", min=0, max=256, help="Threads of the networks; 0: all cores.")

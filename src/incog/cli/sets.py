@@ -54,6 +54,7 @@ def hide_set(
         "--codec": wish.options.output.codec is not None,
         "--keep-metadata with --share-background": wish.share and wish.options.output.keep_metadata,
         "--overwrite": wish.options.overwrite,
+        "--passphrase with --share-background": wish.share and wish.options.sealing is not None,
     }
     for option, given in wrong.items():
         if given:

@@ -95,20 +95,39 @@ def refuse_sidecar(target: Path, *, overwrite: bool) -> None:
         raise OutputError(f"the vault {beside.name} exists already", hint="use --overwrite to replace it")
 
 
-def restore(carried: Carried, passphrase: Passphrase, target: Path, *, overwrite: bool = False) -> None:
-    """Write the original, bit for bit, readable by its owner only.
+def restore(
+    carried: Carried,
+    passphrase: Passphrase,
+    target: Path,
+    *,
+    overwrite: bool = False,
+    follow: bool = False,
+) -> Path:
+    """Write the original, bit for bit, readable by its owner only, and return where.
 
-    Raises VaultError and OutputError; then nothing is written.
+    follow: not to ``target``, but to a name beside it with the original's suffix, ``photo.restored.jpg``. Raises
+    VaultError and OutputError; then nothing is written.
     """
     content = open_vault(carried.blocks(), carried.header, passphrase)
-    with pending(target, overwrite=overwrite, private=True, inputs=[carried.path]) as file:
+    place = _restored(target, content.suffix) if follow else target
+    inputs = [carried.path, target] if follow else [carried.path]
+    with pending(place, overwrite=overwrite, private=True, inputs=inputs) as file:
         try:
             with file.path.open("wb") as out:
                 for block in content.blocks:
                     out.write(block)
         except OSError as error:
-            raise output_error(target, error) from error
+            raise output_error(place, error) from error
         file.publish()
+    return place
+
+
+def _restored(path: Path, suffix: str) -> Path:
+    name = path.name.removesuffix(".incog") if path.suffix == ".incog" else path.name
+    stem = Path(name).stem.removesuffix(".incog")
+    # The suffix was written by whoever sealed the file: it must not lead out of the folder.
+    safe = suffix if suffix.startswith(".") and suffix[1:].isalnum() else ""
+    return path.with_name(f"{stem}.restored{safe}")
 
 
 def check_binding(carried: Carried) -> str | None:
