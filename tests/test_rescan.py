@@ -197,6 +197,16 @@ class Picky:
 
 
 @dataclass(frozen=True)
+class Blinking(Picky):
+    """Makes faces white, but for those of frame 3, which it calls unfit."""
+
+    name: ClassVar[str] = "blinking"
+
+    def __call__(self, crops: Crops, keys: Sequence[Key]) -> Rendered:
+        return Rendered(np.where(crops.masks[..., None] > 0, np.float32(1), crops.pixels), crops.frames == 3)
+
+
+@dataclass(frozen=True)
 class Broken(Picky):
     """Fails in its third frame."""
 
@@ -221,6 +231,7 @@ class NeverFit(Picky):
 @pytest.fixture
 def _registered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(METHODS, "picky", Picky)
+    monkeypatch.setitem(METHODS, "blinking", Blinking)
     monkeypatch.setitem(METHODS, "broken", Broken)
 
 
@@ -240,6 +251,26 @@ def test_an_unfit_face_falls_back_for_its_whole_track(
     rendered(clip, plan, tmp_path / "fill.mp4", perception)
     for one, other in zip(pictures(tmp_path / "picky.mp4"), pictures(tmp_path / "fill.mp4"), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.usefixtures("_registered")
+def test_a_face_that_is_unfit_for_a_moment_is_filled_for_that_moment(
+    clip: Path,
+    tmp_path: Path,
+    perception: Perception,
+    pictures: Callable[[Path], list[Picture]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("incog.fallback.LINGER", 0.0)
+    monkeypatch.setattr("incog.fallback.LEAST", 0.0)
+    plan = planned(clip, perception)
+    report = rendered(clip, plan, tmp_path / "blinking.mp4", perception, "blinking")
+    assert (report.fallback, report.method) == (1, "blinking")
+    rendered(clip, plan, tmp_path / "fill.mp4", perception)
+    mixed, filled = (pictures(tmp_path / name) for name in ("blinking.mp4", "fill.mp4"))
+    apart = [float(np.abs(m.astype(float) - f).max()) for m, f in zip(mixed, filled, strict=True)]
+    # Frame 3 is the one that the method refuses; of the others each is its own.
+    assert apart[3] < 0.5 * min(apart[:3] + apart[4:])
 
 
 @pytest.mark.usefixtures("_registered")

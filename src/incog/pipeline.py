@@ -14,6 +14,7 @@ from pathlib import Path
 
 from incog import compose, geometry, people, track
 from incog.errors import ExposedError, InputError, PlanError
+from incog.fallback import Fallback
 from incog.keys import FILE_ID_BYTES, Secret, track_key
 from incog.media import open_source
 from incog.media.base import OutputOptions, Source
@@ -185,7 +186,7 @@ def render(
             done = _render(
                 source, plan, file.path, method, secret, options, hulls, recognised, comparison, progress
             )
-            seen = _Seen(method, done.fallback, comparison)
+            seen = _Seen(method, done.fallback.whole, comparison)
             findings = _rescan(file.path, plan, perception, options, round_number, exposed, seen, progress)
             recognised |= findings.recognised
             if not findings.exposed and not findings.recognised:
@@ -219,7 +220,7 @@ def render(
         frames=plan.source.frames,
         method=method.name,
         parameters=parameters(method),
-        fallback=len(done.fallback),
+        fallback=len(done.fallback.tracks),
         seconds=round(time.monotonic() - began, 3),
         rescan=Rescan(
             covered=covered,
@@ -298,13 +299,13 @@ class _Done:
     faces: int
     frames: int
     tracks: set[int]
-    fallback: set[int]
+    fallback: Fallback
     decisions: list[str]
 
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What the rescan compares hidden faces by. fallback: tracks that were filled."""
+    """What the rescan compares hidden faces by. fallback: tracks that were filled throughout."""
 
     method: Method
     fallback: set[int]
@@ -391,15 +392,16 @@ def _render(
     comparison: Comparison | None,
     progress: Progress,
 ) -> _Done:
-    """Write the file once; once more where a track turned out to be unfit for the method. recognised: tracks that are
+    """Write the file once; once more where faces turned out to be unfit for the method. recognised: tracks that are
     known to be."""
     safest = METHODS[DEFAULT]()
-    fallback = set(recognised)
+    fallback = Fallback(set(recognised))
+    lives = {item.id: (item.start, item.start + len(item.boxes)) for item in tracks_of(plan.tracks)}
     looks = Looks(make_attributes()) if attributes.NAME in method.needs else None
     while True:
         # Emptied, not removed: a file made anew would be readable by others before it was looked at again.
         os.truncate(path, 0)
-        faces, touched, unfit, acted = 0, 0, set[int](), set[int]()
+        faces, touched, unfit, acted = 0, 0, set[tuple[int, int]](), set[int]()
         sides = _Sides(plan)
         times = Times()
         with source.sink(path, options.output) as sink:
@@ -410,7 +412,7 @@ def _render(
                     compose.Job(
                         item,
                         face,
-                        safest if item.id in fallback else method,
+                        safest if fallback.covers(item.id, frame.index) else method,
                         track_key(secret, plan.scope, item.id),
                     )
                     for item, face in zip(tracks, looked.faces, strict=True)
@@ -428,15 +430,15 @@ def _render(
                         safest=safest.name,
                         hulls=lambda frame, faces, scale, seen=looked.seen: list(seen),  # type: ignore[misc]
                     )
-                    unfit |= failed
+                    unfit.update((number, frame.index) for number in failed)
                 sink.write(frame)
         if times.record() != [tuple(run) for run in plan.source.times]:
             raise PlanError("the frames or time stamps of the file are not those that the plan was made from")
         if not unfit:
             return _Done(faces, touched, acted, fallback, list(sink.decisions))
-        if unfit <= fallback:
-            raise ExposedError(f"the method {safest.name} could not hide {len(unfit)} face(s)")
-        fallback |= unfit
+        if lost := {number for number, index in unfit if fallback.covers(number, index)}:
+            raise ExposedError(f"the method {safest.name} could not hide {len(lost)} face(s)")
+        fallback.add(unfit, lives, 0.0 if source.kind == "photo" else source.rate)
 
 
 def _rescan(

@@ -58,8 +58,9 @@ class VaultReport(_Model):
 class FileReport(_Model):
     """One input. name: a running number, or the path when names were asked for. faces: face appearances hidden, summed
     over frames. tracks: distinct faces as far as tracking could tell. fallback: tracks that the method could not hide,
-    or left almost as they were, or recognisable: they were filled instead. selection: who stayed visible because of
-    ``--keep`` or ``--only``, in figures. decisions: what happened to everything besides the pixels."""
+    or left almost as they were, or recognisable: they were filled instead, at least in the frames in question.
+    selection: who stayed visible because of ``--keep`` or ``--only``, in figures. decisions: what happened to all
+    besides the pixels."""
 
     name: str
     status: Status
