@@ -121,3 +121,19 @@ def test_what_is_round_a_face_is_made_from_beyond_the_mask_alone() -> None:
     np.testing.assert_array_equal(surround.filled(pixels, mask), surround.filled(other, mask))
     assert np.isfinite(surround.filled(pixels, np.ones_like(mask))).all()
     np.testing.assert_allclose(surround.filled(pixels, np.zeros_like(mask)), pixels, atol=1e-6)
+
+
+def test_a_steep_light_is_tamed_towards_its_mean_and_a_flat_one_stays() -> None:
+    made = OWN.light
+    flat = np.zeros((light.TERMS, 3), np.float32)
+    flat[0] = 0.5
+    np.testing.assert_array_equal(made.tamed(flat, 3.0), flat)
+    steep = flat.copy()
+    steep[1] = [0.45, 0.4, 0.35]
+    assert made.contrast(steep) > 4
+    tamed = made.tamed(steep, 3.0)
+    assert made.contrast(tamed) == pytest.approx(3.0, rel=0.02)
+    # Its colours on the whole are kept, and which side is lit.
+    places = made.terms[made.prior > 0.3]
+    np.testing.assert_allclose((places @ tamed).mean(0), (places @ steep).mean(0), atol=1e-3)
+    assert (tamed[1] > 0).all()

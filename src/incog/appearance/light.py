@@ -81,6 +81,19 @@ class Light:
         low, high = np.percentile(luma, [2, 98])
         return float(high / low)
 
+    def tamed(self, coefficients: Floats, most: float) -> Floats:
+        """Return a light (TERMS, 3) whose contrast is ``most`` or less: drawn towards its mean colour on the skin."""
+        if self.contrast(coefficients) <= most:
+            return coefficients
+        even = np.zeros_like(coefficients)
+        even[0] = (self.terms[self.prior > 0.3] @ coefficients).mean(0)
+        low, high = 0.0, 1.0
+        for _ in range(12):
+            share = (low + high) / 2
+            fits = self.contrast(even + np.float32(share) * (coefficients - even)) <= most
+            low, high = (share, high) if fits else (low, share)
+        return np.asarray(even + np.float32(low) * (coefficients - even), np.float32)
+
 
 def cells(image: Floats) -> Floats:
     """Return the means of a frame's cells: (H, W, ...) -> (H / 4, W / 4, ...)."""

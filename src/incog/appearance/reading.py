@@ -24,9 +24,12 @@ _ODDEST = 6.0
 _LEAST_SKIN = 0.6
 """Least share of the skin's places that must fit one light."""
 
-_STEEPEST = 3.0
-"""Largest ratio of the light on the brightest and on the darkest skin: 2.2 is seen on one face in fifty, and more where
-something dark stands before half of it."""
+_STEEP = 3.0
+"""Ratio of the light on the brightest and on the darkest skin to which steeper light is tamed: 2.2 is exceeded on one
+face in fifty, by lamps from the side or by something dark that stands before half of it."""
+
+_STEEPEST = 8.0
+"""Ratio from which on it is no light."""
 
 _ZOOMS = (1, 2, 4)
 
@@ -79,4 +82,5 @@ def read(own: Appearance, pixels: Floats, dense: Floats) -> Reading | None:
     if skin < _LEAST_SKIN or own.light.contrast(coefficients) > _STEEPEST:
         return None
     large = face if zoom == 1 else texture.taken(pixels, corners, own.mesh, zoom)
-    return Reading(matrix, placed, coefficients, grain.bands(own, large, coefficients, zoom), zoom, face)
+    rough = grain.bands(own, large, coefficients, zoom)
+    return Reading(matrix, placed, own.light.tamed(coefficients, _STEEP), rough, zoom, face)
