@@ -22,12 +22,17 @@ _ATTACHMENT: Final = "an attachment of the Matroska file"
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """A vault as it was found. words: where, for people. path: the file that holds the vault. header: parsed, not
-    trusted. length: of the vault in bytes. binding: SHA-256 of what is left of the published file without the vault,
-    None when that file is not there. exact: whether the vault lies in the file as it was written."""
+    """A vault as it was found.
+
+    words: where, for people. path: the file that holds the vault. picture: the published file, the same unless the vault
+    lies beside it, None when it is not there. header: parsed, not trusted. length: of the vault in bytes. binding:
+    SHA-256 of the published file without the vault, None when it is not there. exact: whether the vault lies in the file
+    as it was written. published, vault: what the two consist of, spans of ``picture`` and ``path`` or bytes.
+    """
 
     words: str
     path: Path
+    picture: Path | None
     header: Header
     length: int
     binding: bytes | None
@@ -104,7 +109,8 @@ def find(path: Path) -> Carried:
     there = published != vault and published.is_file()
     pieces = (_whole(published),) if there else ()
     binding = _digest(published, pieces) if there else None
-    return _carried(SIDECAR, vault, (_whole(vault),), binding, exact=True, published=pieces)
+    picture = published if there else None
+    return _carried(SIDECAR, vault, picture, (_whole(vault),), binding, exact=True, published=pieces)
 
 
 def _inside(path: Path) -> Carried | None:
@@ -122,7 +128,7 @@ def _inside(path: Path) -> Carried | None:
         return None
     binding = _digest(path, tail.published)
     words = _BOX if kind == "boxes" else _ATTACHMENT
-    return _carried(words, path, tail.vault, binding, exact=tail.exact, published=tail.published)
+    return _carried(words, path, path, tail.vault, binding, exact=tail.exact, published=tail.published)
 
 
 def _in_picture(path: Path, kind: str) -> Carried | None:
@@ -137,12 +143,15 @@ def _in_picture(path: Path, kind: str) -> Carried | None:
     except InputError as error:
         raise VaultError(f"no vault can be found: {error}", hint=error.hint) from error
     binding = hashlib.sha256(parted.picture).digest()
-    return _carried(carrier.words, path, (parted.vault,), binding, exact=exact, published=(parted.picture,))
+    return _carried(
+        carrier.words, path, path, (parted.vault,), binding, exact=exact, published=(parted.picture,)
+    )
 
 
 def _carried(
     words: str,
     path: Path,
+    picture: Path | None,
     vault: tuple[tails.Span | bytes, ...],
     binding: bytes | None,
     *,
@@ -158,7 +167,7 @@ def _carried(
     header = Header.parse(bytes(head[:HEADER_BYTES]))
     if length != header.length:
         raise VaultError(f"the vault is damaged: it must be {header.length} bytes, got {length}")
-    return Carried(words, path, header, length, binding, exact, published, vault)
+    return Carried(words, path, picture, header, length, binding, exact, published, vault)
 
 
 def _whole(path: Path) -> tails.Span:

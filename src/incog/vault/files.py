@@ -102,15 +102,18 @@ def restore(
     *,
     overwrite: bool = False,
     follow: bool = False,
+    ignore_binding: bool = False,
 ) -> Path:
     """Write the original, bit for bit, readable by its owner only, and return where.
 
-    follow: not to ``target``, but to a name beside it with the original's suffix, ``photo.restored.jpg``. Raises
-    VaultError and OutputError; then nothing is written.
+    follow: not to ``target``, but to a name beside it with the original's suffix, ``photo.restored.jpg``.
+    ignore_binding: although ``check_binding`` finds something wrong. Raises VaultError and OutputError; then nothing is
+    written.
     """
+    check_binding(carried, ignore=ignore_binding)
     content = open_vault(carried.blocks(), carried.header, passphrase)
     place = _restored(target, content.suffix) if follow else target
-    inputs = [carried.path, target] if follow else [carried.path]
+    inputs = [carried.path, *([carried.picture] if carried.picture else [])]
     with pending(place, overwrite=overwrite, private=True, inputs=inputs) as file:
         try:
             with file.path.open("wb") as out:
@@ -130,13 +133,21 @@ def _restored(path: Path, suffix: str) -> Path:
     return path.with_name(f"{stem}.restored{safe}")
 
 
-def check_binding(carried: Carried) -> str | None:
-    """Return what is wrong with the file around the vault, or None when it is what the vault was made with."""
-    if carried.binding is None:
-        return "the published file is not beside its vault"
+def check_binding(carried: Carried, *, ignore: bool = False) -> str | None:
+    """Return None when the file is what the vault was made with; raise VaultError when not.
+
+    ignore: return what is wrong instead.
+    """
     if carried.bound:
         return None
-    return "the file is not the one that the vault was made with: it was edited, damaged or exchanged"
+    wrong = "the file is not the one that the vault was made with: it was edited, damaged or exchanged"
+    if carried.binding is None:
+        wrong = "the published file is not beside its vault"
+    if ignore:
+        return wrong
+    raise VaultError(
+        wrong, hint="--ignore-binding opens the vault all the same: it may belong to another picture"
+    )
 
 
 def strip(path: Path, target: Path, *, overwrite: bool = False) -> None:

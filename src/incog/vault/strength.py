@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import secrets
 import unicodedata
-from itertools import pairwise
 from math import ceil, log2
 from typing import Final
 
@@ -25,7 +24,9 @@ _COMMON: Final = frozenset({
     "test", "incog",
 })
 # fmt: on
-_COMMON_BITS: Final = 5.0
+_COMMON_BITS: Final = 8.0
+_LIKE: Final = {"a": "[a4@]", "e": "[e3]", "i": "[i1!]", "o": "[o0]", "s": "[s5$]", "t": "[t7]"}
+_SIGNS: Final = str.maketrans("430157@$!", "aeoistasi")
 _REPEATED_BITS: Final = 1.0
 _CASE_BITS: Final = 1.0
 _DIGIT_BITS: Final = log2(10)
@@ -50,17 +51,30 @@ def bits(passphrase: str) -> float:
     passwords count for next to nothing.
     """
     text = unicodedata.normalize("NFC", passphrase)
-    seen: set[str] = set()
+    plain = text.translate(_SIGNS)
+    # Signs in the place of letters, as in "p4$$w0rd", are tried by everybody.
+    swapped = sum(one != other for one, other in zip(text, plain, strict=True))
+    return min(_bits(text), _bits(plain) + swapped)
+
+
+def _bits(text: str) -> float:
     total = 0.0
+    for word in _COMMON:
+        pattern = "".join(_LIKE.get(letter, letter) for letter in word)
+        while found := re.search(pattern, text, re.I):
+            text = text[: found.start()] + text[found.end() :]
+            total += _COMMON_BITS
+    seen: set[str] = set()
     for token in _TOKENS.findall(text):
-        folded = token.casefold()
+        folded = token.lower()
         if folded in seen:
             # A sign between words is guessed once, like a word that comes again.
             total += _REPEATED_BITS
             continue
         seen.add(folded)
-        total += min(_token_bits(folded), _COMMON_BITS if folded in _COMMON else float("inf"))
-        total += _CASE_BITS * (token not in (folded, folded.capitalize())) * max(1, len(token) // 4)
+        total += _token_bits(folded)
+        capitals = sum(letter.isupper() for letter in token[1:])
+        total += _CASE_BITS * (1 if capitals == len(token) - 1 else capitals) * bool(capitals)
     return total
 
 
@@ -87,14 +101,17 @@ def _token_bits(token: str) -> float:
 
 
 def _fresh(token: str) -> int:
-    """Return how many characters do not follow from the one before: by repeating, counting or the keyboard's row."""
-    return 1 + sum(not _follows(one, other) for one, other in pairwise(token))
+    """Return how many characters do not follow from those before: by repeating, counting or the keyboard's row."""
+    fresh = 2 if len(token) > 1 and token[0] != token[1] else 1
+    return fresh + sum(not _follows(*token[at - 2 : at + 1]) for at in range(2, len(token)))
 
 
-def _follows(one: str, other: str) -> bool:
-    if abs(ord(one) - ord(other)) <= 1:
+def _follows(first: str, second: str, third: str) -> bool:
+    step = ord(third) - ord(second)
+    if step == 0 or step == ord(second) - ord(first) in {-1, 1}:
         return True
-    return any(one + other in row or other + one in row for row in _ROWS)
+    three = first + second + third
+    return any(three in row or three[::-1] in row for row in _ROWS)
 
 
 def _is_word(token: str) -> bool:

@@ -145,14 +145,14 @@ def _attached(file: BinaryIO, elements: Elements, inner: int, after: int) -> lis
     for identifier, start, stop in elements.children(inner, after):
         if identifier != _ATTACHED:
             continue
-        name, data = b"", (0, 0)
+        name, data = b"", None
         for child, first, last in elements.children(start, stop):
             if child == _NAME:
                 file.seek(first)
                 name = file.read(min(last - first, 64))
             elif child == _DATA:
                 data = first, last
-        if name == ATTACHMENT_NAME:
+        if name == ATTACHMENT_NAME and data is not None:
             found.append(data)
     return found
 
