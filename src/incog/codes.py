@@ -8,13 +8,13 @@ is linear in that look: a drawn face then fits hair, neck and clothes that stay.
 from __future__ import annotations
 
 import io
-import zipfile
 from dataclasses import dataclass, fields
 from typing import Self
 
 import numpy as np
 
-from incog.errors import ModelError
+from incog import models
+from incog.errors import InputError, ModelError
 from incog.types import Floats
 
 SIZE = 96
@@ -46,12 +46,12 @@ class Prior:
 
     @classmethod
     def load(cls, data: bytes) -> Self:
-        """Return the prior of an NPZ. Raises ModelError when it is none."""
-        try:
-            with np.load(io.BytesIO(data)) as file:
-                parts = [file[item.name].astype(np.float32) for item in fields(cls)]
-        except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
-            raise ModelError(f"the prior of identity codes cannot be read: {error}") from error
+        """Return the prior of an NPZ. Raises ModelError when it is none, or its parts do not fit together."""
+        parts = models.tables(data, "the prior of identity codes", *(item.name for item in fields(cls)))
+        size = parts[0].shape[0] if parts[0].ndim else 0
+        must = [(size,), (size, SIZE), (SIZE,), (LOOK + 2, SIZE), (SIZE, SIZE)]
+        if (got := [part.shape for part in parts]) != must:
+            raise ModelError(f"the parts of the prior of identity codes must be of shapes {must}, got {got}")
         return cls(*parts)
 
     def code(self, embeddings: Floats) -> Floats:
@@ -80,9 +80,9 @@ def features(looks: Floats) -> Floats:
 
 
 def fit(embeddings: Floats, looks: Floats) -> Prior:
-    """Return the prior of embeddings (N, D) of unit norm and looks (N, 7 or more). Raises ValueError for too few."""
+    """Return the prior of embeddings (N, D) of unit norm and looks (N, 7 or more). Raises InputError for too few."""
     if len(embeddings) < 10 * SIZE:
-        raise ValueError(f"a prior needs at least {10 * SIZE} faces, got {len(embeddings)}")
+        raise InputError(f"a prior must be fitted to at least {10 * SIZE} faces, got {len(embeddings)}")
     mean = embeddings.mean(0)
     _, values, rows = np.linalg.svd((embeddings - mean).astype(np.float64), full_matrices=False)
     axes, spread = rows[:SIZE].T, values[:SIZE] / np.sqrt(len(embeddings))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Self
 
 import numpy as np
 
@@ -40,16 +41,27 @@ class PoseFilter:
         kept = apart @ self.reads @ self.writes
         return np.asarray(self.mean + kept.reshape(dense.shape), np.float32)
 
+    def dump(self) -> bytes:
+        """Return the filter as NPZ."""
+        file = io.BytesIO()
+        np.savez(file, mean=self.mean, reads=self.reads, writes=self.writes)
+        return file.getvalue()
+
+    @classmethod
+    def load(cls, data: bytes) -> Self:
+        """Return the filter of an NPZ. Raises ModelError when it is none, or its parts do not fit together."""
+        mean, reads, writes = models.tables(data, "the shape filter", "mean", "reads", "writes")
+        rank = reads.shape[-1] if reads.ndim else 0
+        must = [(COUNT, 2), (2 * COUNT, rank), (rank, 2 * COUNT)]
+        if (got := [mean.shape, reads.shape, writes.shape]) != must:
+            raise ModelError(f"the parts of the shape filter must be of shapes {must}, got {got}")
+        return cls(mean, reads, writes)
+
 
 @lru_cache(maxsize=1)
 def load() -> PoseFilter:
     """Return the filter that the package brings. Raises ModelError when it is missing or another file."""
-    try:
-        with np.load(io.BytesIO(models.own(NAME))) as file:
-            mean, reads, writes = (file[name].astype(np.float32) for name in ("mean", "reads", "writes"))
-    except (OSError, KeyError, ValueError) as error:
-        raise ModelError(f"the shape filter cannot be read: {error}") from error
-    return PoseFilter(mean, reads, writes)
+    return PoseFilter.load(models.own(NAME))
 
 
 def halves(points: Floats, size: int) -> Floats:

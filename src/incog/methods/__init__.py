@@ -13,6 +13,7 @@ from incog.methods.k_same import KSameEigen, KSameFurthest, KSamePixel, KSameSel
 from incog.methods.noise import DpPixelate, GaussianNoise, ImpulseNoise
 from incog.methods.obscure import Blackout, Blur, Darken, LowResolution, Pixelate
 from incog.methods.parameters import parse, unknown
+from incog.methods.policies import Blend, Donor
 from incog.methods.stylise import Cartoon, Edges, Superpixel
 from incog.methods.subspace import Hypersphere, Pca, Svd
 
@@ -40,6 +41,8 @@ METHODS: dict[str, type[Method]] = {
     "appearance-replace": AppearanceReplace,
     "autoencode": Autoencode,
     "replace": Replace,
+    "donor": Donor,
+    "blend": Blend,
 }
 
 DEFAULT = "fill"

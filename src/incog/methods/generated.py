@@ -1,11 +1,15 @@
-"""Family ``generated``: faces that never existed, filled into their surroundings by the generator."""
+"""Family ``generated``: faces that never existed, filled into their surroundings by the generator.
+
+One generator, and a policy on the code that says who it draws: here a fresh one, more in ``policies``.
+"""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import cv2
 import numpy as np
@@ -18,7 +22,7 @@ from incog.keys import Stream
 from incog.methods.aligned import carried, taken
 from incog.methods.base import Claim, Rendered
 from incog.methods.looking import look_of
-from incog.methods.parameters import check
+from incog.methods.parameters import Parameter, check
 from incog.methods.per_crop import CROP_CONDITION, rest_of, scope_of
 from incog.methods.settle import settled
 from incog.perceive import attributes
@@ -30,8 +34,20 @@ NETWORK, CODES = "generator", "generator-codes"
 SIDE = 128
 """Of the generator's pictures in pixels."""
 
-_MOST_TURNED = 0.2
-"""Largest distance of the tip of the nose from the middle of the eyes, as a share of the picture: a profile's."""
+MOST_TURNED = 0.11
+"""Largest distance of the tip of the nose from the middle of the eyes, as a share of the picture: that of a head turned
+by 40 degrees. The generator has seen none that was turned more."""
+
+AGE, GENDER, ETHNICITY = 0, 1, slice(2, 7)
+"""Where a look has them: see ``incog.perceive.attributes.LOOK``."""
+
+DRAWN = (
+    "the mask covers the whole face",
+    "of the shape, the part is used that varies while a person stays the same; some identity is in it",
+    "tone of the skin and fall of the light are meant to stay: 5 numbers, as with fill",
+    CROP_CONDITION,
+)
+"""What the claim rests on that no pixel of a face comes through."""
 
 
 class Maker:
@@ -67,13 +83,14 @@ def shipped() -> Maker:
     return Maker(models.own(NETWORK), models.own(CODES))
 
 
-def planes_of(face: Floats, hole: Floats, dense: Floats) -> Floats:
+def planes_of(face: Floats, hole: Floats, inside: Floats, dense: Floats) -> Floats:
     """Return what the generator is given, (8, 128, 128) float32.
 
     face: (128, 128, 3) in 0..1 in the template ``outline``. hole: (128, 128) of 0 and 1; what it covers is not used.
-    dense: (130, 2) in half sides, already without what is the person's own: see ``incog.shape``.
+    inside: (128, 128) of 0 and 1, where ``face`` shows its picture. dense: (130, 2) in half sides, already without what
+    is the person's own: see ``incog.shape``.
     """
-    known = 1 - hole
+    known = (1 - hole) * inside
     surroundings = (face * 2 - 1) * known[..., None]
     lines = drawing(dense, SIDE).astype(np.float32) / 255
     return np.concatenate(
@@ -81,59 +98,35 @@ def planes_of(face: Floats, hole: Floats, dense: Floats) -> Floats:
     ).astype(np.float32)
 
 
-@dataclass(frozen=True)
-class Replace:
-    """A face that never existed, drawn from the key of the track, in the surroundings of the old one.
+class Generated(ABC):
+    """Base of the family. A subclass is a frozen dataclass that says who is drawn: ``code``, and how: ``look``.
 
-    The generator sees what lies outside the mask, pose and expression as lines without the person's proportions, and
-    the look that the track's face has: age, gender, ethnicity, so that the new face fits hair, neck and clothes. It
-    never sees a pixel of the face. Faces whose points are unknown, and profiles, are unfit.
+    The generator sees what lies outside the mask, pose and expression as lines without the person's proportions, a
+    code, and a look. It never sees a pixel of the face. Faces whose points are unknown, and those turned by more than
+    40 degrees, are unfit.
     """
 
-    name: ClassVar[str] = "replace"
     family: ClassVar[str] = "generated"
-    summary: ClassVar[str] = "a face that never existed, with the pose and expression of the old one"
-    hides_from: ClassVar[str] = "recognisers, and people who do not know hair and build of the person"
-    weak: ClassVar[str] = (
-        "Hair, tone of the skin, expression and movement are the person's own: how seldom the new face is recognised "
-        "is measured, not proven. Blotches of colour and uneven eyes still occur."
-    )
     needs: ClassVar[tuple[str, ...]] = (NETWORK, CODES, shape.NAME, attributes.NAME)
     granularity: ClassVar[Literal["image", "track", "set"]] = "track"
     reversible: ClassVar[bool] = False
     keyed: ClassVar[bool] = True
+    name: ClassVar[str]
 
     def __post_init__(self) -> None:
         check(self)
 
+    @abstractmethod
     def claims(self, *, frames: int = 1) -> tuple[Claim, ...]:
         """What holds when the method was applied to ``frames`` frames of one track."""
-        return (
-            Claim(
-                "No pixel of the face is used: the new face is drawn from a key, its surroundings, lines of pose and "
-                "expression, and nine numbers of how the face looks.",
-                holds=True,
-                scope=scope_of(frames),
-                conditions=(
-                    "the mask covers the whole face",
-                    "of the shape, the part is used that varies while a person stays the same; some identity is in it",
-                    CROP_CONDITION,
-                ),
-            ),
-            Claim(
-                "No bound on recognition is claimed: that the new face is taken for another person is measured.",
-                holds=False,
-                scope=scope_of(frames),
-                conditions=("age, gender and ethnicity that the face seems to have are meant to stay",),
-            ),
-            rest_of(frames),
-        )
 
-    def code(self, key: Key, look: Floats) -> Floats:
-        """Return the code of the new face, (96,)."""
-        normals = Stream(key, self.name, "code").normal((codes.SIZE,)).astype(np.float32)
-        made: Floats = shipped().prior.draw(normals[None], look[None])[0]
-        return made
+    @abstractmethod
+    def code(self, crop: Crops, key: Key, look: Floats) -> Floats:
+        """Return the code of the new face, (96,), of a batch of one."""
+
+    def look(self, crop: Crops) -> Floats:
+        """Return how the new face shall look, (9,), of a batch of one."""
+        return look_of(crop)
 
     def __call__(self, crops: Crops, keys: Sequence[Key]) -> Rendered:
         """Return new pixels for the crops, as ``Method`` says. ValueError unless keys and crops pair."""
@@ -145,15 +138,86 @@ class Replace:
             if matrix is None:
                 unfit[row] = True
             elif (crop.masks[0] > 0).any():
-                look = look_of(crop)
-                new = drawn(crop, matrix, self.code(key, look), look)
+                look = self.look(crop)
+                new = drawn(crop, matrix, self.code(crop, key, look), look)
                 np.copyto(pixels[row], np.clip(new, 0, 1), where=(crop.masks[0] > 0)[..., None])
         return Rendered(pixels, unfit)
 
 
+@dataclass(frozen=True)
+class Replace(Generated):
+    """A face that never existed, drawn from the key of the track, in the surroundings of the old one.
+
+    It looks as the track's face does, so that it fits hair, neck and clothes, unless age, gender or ethnicity are said.
+    """
+
+    name: ClassVar[str] = "replace"
+    summary: ClassVar[str] = "a face that never existed, with the pose and expression of the old one"
+    hides_from: ClassVar[str] = "recognisers, and people who do not know hair and build of the person"
+    weak: ClassVar[str] = (
+        "Hair, tone of the skin, expression and movement are the person's own: how seldom the new face is recognised "
+        "is measured, not proven. Blotches of colour and uneven eyes still occur."
+    )
+
+    age: Annotated[int, Parameter("how old the new face looks, in years; 0: as the old one", 0, 90)] = 0
+    gender: Annotated[Literal["kept", "male", "female"], Parameter("what gender it seems to have")] = "kept"
+    ethnicity: Annotated[
+        Literal["kept", "white", "black", "asian", "indian", "other"],
+        Parameter("what ethnicity it seems to have, in the classes of UTKFace"),
+    ] = "kept"
+
+    def claims(self, *, frames: int = 1) -> tuple[Claim, ...]:
+        seen = 9 - (self.age > 0) - (self.gender != "kept") - 5 * (self.ethnicity != "kept")
+        kept = [
+            name
+            for name, value in (
+                ("age", self.age or "kept"),
+                ("gender", self.gender),
+                ("ethnicity", self.ethnicity),
+            )
+            if value == "kept"
+        ]
+        meant = f"{', '.join(kept)} and expression that the face seems to have are meant to stay"
+        return (
+            Claim(
+                f"No pixel of the face is used: {self.source()}, its surroundings, lines of pose and expression, "
+                f"{seen} numbers of how the face looks, and 5 of its tone and light.",
+                holds=True,
+                scope=scope_of(frames),
+                conditions=DRAWN,
+            ),
+            Claim(
+                "No bound on recognition is claimed: that the new face is taken for another person is measured.",
+                holds=False,
+                scope=scope_of(frames),
+                conditions=(meant if kept else "the expression is meant to stay",),
+            ),
+            rest_of(frames),
+        )
+
+    def source(self) -> str:
+        """Return in words what decides who the new face is."""
+        return "the new face is drawn from a key"
+
+    def look(self, crop: Crops) -> Floats:
+        look = look_of(crop).copy()
+        if self.age:
+            look[AGE] = self.age / 100
+        if self.gender != "kept":
+            look[GENDER] = self.gender == "female"
+        if self.ethnicity != "kept":
+            look[ETHNICITY] = [kind == self.ethnicity for kind in attributes.CLASSES["ethnicity"]]
+        return look
+
+    def code(self, crop: Crops, key: Key, look: Floats) -> Floats:
+        normals = Stream(key, self.name, "code").normal((codes.SIZE,)).astype(np.float32)
+        made: Floats = shipped().prior.draw(normals[None], look[None])[0]
+        return made
+
+
 def placed(dense: Floats) -> Floats | None:
-    """Return the (2, 3) matrix crop -> template of dense points (130, 2) px, or None where they are unknown or show a
-    profile."""
+    """Return the (2, 3) matrix crop -> template of dense points (130, 2) px, or None where they are unknown or too
+    far turned."""
     if not np.isfinite(dense).all():
         return None
     matrix = carried(points.five(dense), template("outline", SIDE))
@@ -161,7 +225,7 @@ def placed(dense: Floats) -> Floats | None:
         return None
     five = points.five(dense) @ matrix[:, :2].T + matrix[:, 2]
     turned = abs(float(five[2, 0] - five[:2, 0].mean())) / SIDE
-    return None if turned > _MOST_TURNED else matrix
+    return None if turned > MOST_TURNED else matrix
 
 
 def drawn(crop: Crops, matrix: Floats, code: Floats, look: Floats) -> Floats:
@@ -173,9 +237,11 @@ def drawn(crop: Crops, matrix: Floats, code: Floats, look: Floats) -> Floats:
     # What the feather lets through is seen by all; the generator sees it too, and so continues it.
     outside = taken(np.ascontiguousarray(mask < 1, np.float32)[..., None], matrix, SIDE).reshape(SIDE, SIDE)
     hole = np.asarray(outside < 0.999, np.float32)
+    whole = np.ones((size, size), np.float32)
+    inside = np.asarray(cv2.warpAffine(whole, matrix, (SIDE, SIDE)) > 0.5, np.float32)
     face = taken(old * (mask < 1)[..., None], matrix, SIDE)
     dense = shape.load()(shape.halves(crop.dense[0] @ matrix[:, :2].T + matrix[:, 2], SIDE))
-    made = shipped()(planes_of(face, hole, dense), code, look)
+    made = shipped()(planes_of(face, hole, inside, dense), code, look)
     laid = cv2.warpAffine(
         made,
         matrix,

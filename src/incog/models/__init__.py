@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import io
 import json
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
+
 from incog import __version__
 from incog.errors import ModelError
+from incog.types import Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,3 +128,14 @@ def load(record: Record) -> bytes:
             hint=f"run: {record.install.replace('install', 'install --force-reinstall')}",
         )
     return data
+
+
+def tables(data: bytes, what: str, *names: str) -> list[Floats]:
+    """Return arrays of an NPZ by their names, as float32. Raises ModelError for another file or a damaged one; ``what``
+    names it."""
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as file:
+            return [file[name].astype(np.float32) for name in names]
+    except Exception as error:
+        # NumPy reads headers as Python: of damaged ones it raises nearly anything.
+        raise ModelError(f"{what} cannot be read: {error}") from error

@@ -14,14 +14,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from incog import codes
+from incog.perceive.attributes import LOOK
+
 PLANES = 8
 """Channels of the input: surroundings (3, -1..1, 0 where unknown), where they are known, where the hole is, drawing
 (3)."""
 
-CODE = 96
+CODE = codes.SIZE
 """Numbers of an identity code, standard normal under the prior."""
 
-ATTRIBUTES = 9
+ATTRIBUTES = len(LOOK)
 """Numbers that say how the face shall look: see ``incog.perceive.attributes.LOOK``."""
 
 
@@ -51,8 +54,9 @@ class Modulated(nn.Module):
         scale = self.scale(style)
         y = functional.conv2d(x * scale[:, :, None, None], self.weight, padding=self.weight.shape[-1] // 2)
         if self.demodulate:
-            energy = scale.square() @ self.weight.square().sum((2, 3)).T
-            y = y * (energy + 1e-8).rsqrt()[:, :, None, None]
+            # Not a product of matrices, which autocast would leave the eight bits of bfloat16.
+            energy = (scale.float().square()[:, None] * self.weight.square().sum((2, 3))).sum(2)
+            y = y * (energy + 1e-8).rsqrt().to(y.dtype)[:, :, None, None]
         return y + self.bias[:, None, None]
 
 
@@ -104,8 +108,7 @@ class GeneratorNet(nn.Module):
         self.ups = nn.ModuleList(Up(b, a, a, style) for a, b in reversed(pairs))
 
     def forward(self, planes: Tensor, code: Tensor, attributes: Tensor) -> Tensor:
-        unit = code * (code.square().mean(1, keepdim=True) + 1e-6).rsqrt()
-        style = self.mapping(torch.cat([unit, attributes * 2 - 1], 1))
+        style = self.mapping(condition(code, attributes))
         x = leaky(self.fine(leaky(self.stem(planes))))
         beside = [x]
         for down in self.downs:
@@ -116,11 +119,18 @@ class GeneratorNet(nn.Module):
         for layer in self.middle:
             y = leaky(layer(y, style))
         x = (x + y) * sqrt(0.5)
-        picture: Tensor = self.first_picture(x, style)
+        picture: Tensor = self.first_picture(x, style).float()
         for up in self.ups:
             x, more = up(x, beside.pop(), style)
-            picture = doubled(picture) + more
+            picture = doubled(picture) + more.float()
         return picture
+
+
+def condition(code: Tensor, attributes: Tensor) -> Tensor:
+    """Return what networks are told of who a face shall be, (B, 105): the code at unit variance, whose length tells
+    nothing of a person, and the look in -1..1. code: (B, 96). attributes: (B, 9)."""
+    unit = code * (code.square().mean(1, keepdim=True) + 1e-6).rsqrt()
+    return torch.cat([unit, attributes * 2 - 1], 1)
 
 
 def leaky(x: Tensor) -> Tensor:

@@ -120,15 +120,22 @@ def read(path: Path) -> Portraits:
     try:
         with zipfile.ZipFile(path) as file:
             table, images = json.loads(file.read("portraits.json")), file.read("images.bin")
-            with np.load(io.BytesIO(file.read("arrays.npz"))) as found:
-                arrays = {name: found[name] for name in found.files}
-        if table["version"] != _VERSION or table["size"] != SIZE:
-            raise InputError(f"{path} must be of version {_VERSION} and {SIZE} px, got {table['version']}")
+            with np.load(io.BytesIO(file.read("arrays.npz")), allow_pickle=False) as found:
+                arrays = {name: found[name] for name in ("offsets", "corners", "dense", "pose")}
+        got = [table[name] for name in ("version", "template", "size")]
         faces, places = table["faces"], arrays["offsets"].tolist()
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+    except Exception as error:
+        # NumPy and ZIP raise nearly anything of damaged files.
         raise InputError(
-            f"{path} holds no portraits: {error}", hint="make them: python -m incog.train.portraits"
+            f"{path.name} holds no portraits: {error}", hint="make them: python -m incog.train.portraits"
         ) from error
+    if got != [_VERSION, TEMPLATE, SIZE]:
+        raise InputError(
+            f"{path.name} must be of version {_VERSION}, template {TEMPLATE}, {SIZE} px, got {got}"
+        )
+    lengths = {len(faces), len(places) - 1, *(len(arrays[name]) for name in ("corners", "dense", "pose"))}
+    if lengths != {len(faces)} or places[-1] != len(images):
+        raise InputError(f"{path.name} is damaged: its tables are of different lengths")
     pixels = np.empty((len(faces), SIZE, SIZE, 3), np.uint8)
 
     def some(rows: range) -> None:
@@ -200,10 +207,13 @@ def _known(path: Path, pixels: Bytes, dense: Floats) -> tuple[Floats, Floats]:
     networks = {name: models.own(name) for name in (embedder_module.NAME, attributes_module.NAME)}
     digest = hashlib.sha256(b"".join(networks.values()) + np.ascontiguousarray(dense).tobytes()).hexdigest()
     kept = path.with_name(path.name + ".known.npz")
-    if kept.exists():
-        with np.load(kept) as file:
+    try:
+        with np.load(kept, allow_pickle=False) as file:
             if str(file["digest"]) == digest:
                 return file["embeddings"].astype(np.float32), file["attributes"].astype(np.float32)
+    except Exception:
+        # Not there, or damaged.
+        pass
     embed = OnnxEmbedder(networks[embedder_module.NAME], threads=1)
     look = OnnxAttributes(networks[attributes_module.NAME])
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import io
 import json
 import time
 from dataclasses import asdict
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from incog.data.faces import Split
 from incog.data.seeds import Integers
@@ -38,6 +38,13 @@ WEIGHTS = {
     "left_iris": 4.0, "nose": 0.5, "outer_lips": 2.0, "inner_lips": 2.0,
 }  # fmt: skip
 """How much a group's movement counts when directions are chosen: expression and gaze before the outline."""
+
+TERMS = {
+    "lfw": "Labeled Faces in the Wild: research",
+    "utkface": "UTKFace: non-commercial research",
+    "synthetic": "generated faces, licence unclear: training only",
+}
+"""Of the sources that the package's own filter is learnt from."""
 
 _FLOOR = 1e-7
 """Variance, in half sides squared, that is added to every direction: a hundredth of a pixel's, so that the inverse
@@ -133,30 +140,18 @@ def write(
     filter_: PoseFilter, portraits: Portraits, measured: dict[str, float], seconds: float, models: Path
 ) -> None:
     """Write shape.npz and shape.card.json into the folder of models."""
-    data = io.BytesIO()
-    np.savez(
-        data,
-        mean=filter_.mean,
-        reads=filter_.reads,
-        writes=filter_.writes,
-    )
-    import torch
-
+    data = filter_.dump()
     card = Card(
         name=NAME,
         about="The part of a face's shape that is pose and expression, not the person.",
         file=f"{NAME}.npz",
-        sha256=hashlib.sha256(data.getvalue()).hexdigest(),
+        sha256=hashlib.sha256(data).hexdigest(),
         layout="(130, 2) float32, half sides from the middle of a crop of the template outline",
         outputs="(130, 2) float32, the same of nobody in particular: see incog.shape",
         parameters=int(filter_.mean.size + filter_.reads.size + filter_.writes.size),
         multiply_adds=int(filter_.reads.size + filter_.writes.size),
         data={name: portraits.sources.count(name) for name in dict.fromkeys(portraits.sources)},
-        terms={
-            "lfw": "Labeled Faces in the Wild: research",
-            "utkface": "UTKFace: non-commercial research",
-            "synthetic": "generated faces, licence unclear: training only",
-        },
+        terms={name: TERMS.get(name, "unknown here") for name in dict.fromkeys(portraits.sources)},
         recipe="python -m incog.train.shapes",
         seconds=round(seconds),
         images=len(portraits.rows("train")),
@@ -168,7 +163,7 @@ def write(
             "Some identity stays in what it keeps: see rank1_kept beside rank1_raw and chance.",
         ],
     )
-    (models / card.file).write_bytes(data.getvalue())
+    (models / card.file).write_bytes(data)
     text = json.dumps(asdict(card), indent=2, ensure_ascii=False) + "\n"
     (models / f"{NAME}.card.json").write_text(text, "utf-8")
 

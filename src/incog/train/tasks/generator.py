@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +14,18 @@ from torch.nn import functional
 
 from incog import codes, points, shape
 from incog.data.seeds import Integers, uniform
-from incog.drawing import ANGLES, drawing, reach
-from incog.errors import InputError
-from incog.outline import face_outline
-from incog.train import augment
+from incog.errors import InputError, must_be
+from incog.train import holes, judges, wanted
 from incog.train.critic import Critic, Width, flatness, loss_of_maker, losses_of_critic, shown
-from incog.train.generator_net import ATTRIBUTES, CODE, PLANES, GeneratorNet, Network
-from incog.train.judges import DRAWS, Judges
+from incog.train.generator_net import ATTRIBUTES, CODE, PLANES, GeneratorNet, Network, condition
+from incog.train.holes import Scenes, Shown
+from incog.train.judges import Judges
 from incog.train.loop import Batch, Part
-from incog.train.pixels import Pixels, tiled
-from incog.train.portraits import SIZE, inside, read
+from incog.train.pixels import tiled
+from incog.train.portraits import SIZE, read
 from incog.train.recipe import Recipe
+from incog.train.wanted import People, Shares, Wanted, normals
 from incog.types import Bytes
-
-GROWTH = (1.08, 1.45)
-"""How much larger than the face's outline a hole is, at least and at most."""
 
 FAR = 1e-3
 """False accept rate at which ``measure`` counts faces that are taken for the original."""
@@ -39,62 +36,50 @@ WHOLE = 0.75
 _LAZY = 16
 """Steps from one computation of the critic's flatness to the next."""
 
+_COARSEST = 16
+"""What sides of pictures must be multiples of: the network halves them four times."""
+
 _COLUMNS = {"gender": (1, 1), "ethnicity": (2, 5), "expression": (7, 2)}
 """First column and number of columns of the attributes, by name; of gender and expression the others are the rest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class Options(Shares):
     """Weights of the losses, and what faces are made from.
 
-    repeat: how often per epoch a picture comes that shows most of its crop; the others come once.
-    own: share of a batch that keeps its own code; the others take another person's or one from the prior (a share
-    ``drawn`` of them). alike: share of the others whose donor looks alike (age, gender, ethnicity).
-    noise: standard deviation that is added to codes. picture: L1 inside the hole, of own codes. features: L1 of what
-    the critic sees, of own codes. ring: L1 just outside of the hole. critic: the critic's opinion. identity: 1 - cosine
-    to the embedding of the code's person. repel: cosine to the original above that of the donor. points: distance of
-    dense points, of others after ``incog.shape``. look: cross entropy of attributes. flat: of the critic (R1).
+    repeat: how often per epoch a picture comes that shows most of its crop; the others come once. vivid: how much the
+    critic's pictures are changed in colour. critic width: ``rival``, channels at full, half, ... resolution.
+
+    picture: L1 inside the hole, of own codes. features: L1 of what the critic sees, of own codes. ring: L1 just outside
+    of the hole. tone: L1 of soft colours inside the hole, of all codes. critic: the critic's opinion.
+    identity: 1 - cosine to the embedding of the code's person. repel: cosine to the original above that of the goal.
+    points: distance of dense points, of others after ``incog.shape``. look: cross entropy of attributes. flat: of the
+    critic (R1). What weighs nothing is not asked of the judges.
     """
 
     repeat: int = 2
-    own: float = 0.5
-    drawn: float = 0.35
-    alike: float = 0.75
-    noise: float = 0.1
+    vivid: float = 0.4
+    rival: tuple[int, ...] = Width().widths
     picture: float = 6.0
     features: float = 2.0
     ring: float = 6.0
+    tone: float = 6.0
     critic: float = 1.0
     identity: float = 3.0
     repel: float = 1.0
     points: float = 15.0
     look: float = 0.15
-    flat: float = 0.5
+    flat: float = 0.25
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Shown:
-    """What a step works on, at one resolution, (B, ., S, S) each: picture in -1..1, drawing in 0..1, hole and inside of
-    0 and 1."""
+class _Made:
+    """What ``losses`` leaves for the critic. condition: (B, 105), what the network was told."""
 
-    picture: Tensor
-    lines: Tensor
-    hole: Tensor
-    inside: Tensor
-
-    @property
-    def planes(self) -> Tensor:
-        """What the network is given: see ``generator_net.PLANES``."""
-        known = (1 - self.hole) * self.inside
-        return torch.cat([self.picture * known, known, self.hole, self.lines], 1)
-
-    def laid(self, made: Tensor) -> Tensor:
-        """Return the picture with the hole filled."""
-        return self.picture + (made - self.picture) * self.hole
-
-    def judged(self, picture: Tensor) -> Tensor:
-        """Return what the critic is given for a picture."""
-        return torch.cat([picture * self.inside, self.hole, self.inside, self.lines], 1)
+    seen: Shown
+    laid: Tensor
+    condition: Tensor
+    index: Tensor
 
 
 class Generator:
@@ -104,45 +89,39 @@ class Generator:
     def __init__(
         self, recipe: Recipe, data: Mapping[str, Path], device: torch.device, cache: Path | None = None
     ) -> None:
+        for _, side in recipe.resolutions:
+            if SIZE % side or side % _COARSEST:
+                raise must_be(
+                    "resolutions", f"sides that divide {SIZE} and are multiples of {_COARSEST}", side
+                )
         self.recipe, self.device = recipe, device
         self.options = recipe.section("options", Options)
+        self.side = recipe.resolutions[-1][1]
         self.portraits = read(data["portraits"])
-        self.train_rows, self.test = self.portraits.rows("train"), self.portraits.rows("test")
+        train, self.test = self.portraits.rows("train"), self.portraits.rows("test")
         if not len(self.test):
             raise InputError(
                 f"{len(self.portraits)} portraits are too few to train on some and measure on others"
             )
-        train = self.train_rows
         self.prior = codes.fit(self.portraits.embeddings[train], self.portraits.attributes[train])
-        self.pixels = Pixels(self.portraits.pixels, device)
-        shapes = shape.halves(self.portraits.dense, SIZE)
         kept = shape.load()
-        self.lines = Pixels(np.stack([drawing(one, SIZE) for one in kept(shapes)]), device)
-        outlines = [reach(face_outline(one)) for one in shapes]
-        self.middles = self._tensor(np.stack([middle for middle, _ in outlines]))
-        self.radii = self._tensor(np.stack([radii for _, radii in outlines]))
-        corners = [inside(one) for one in self.portraits.corners]
-        whole = np.array([one.mean() for one in corners]) > WHOLE
-        self.rows = np.concatenate([train, *[train[whole[train]]] * (self.options.repeat - 1)])
+        self.scenes = Scenes(self.portraits, kept, device)
+        whole = train[self.scenes.whole[train] > WHOLE]
+        self.rows = np.concatenate([train, *[whole] * (self.options.repeat - 1)])
         self.items = len(self.rows)
-        self.insides = Pixels(np.stack([(one * 255).astype(np.uint8) for one in corners])[..., None], device)
-        self.shapes = self._tensor(shapes)
-        self.filter = tuple(self._tensor(item) for item in (kept.mean, kept.reads, kept.writes))
+        self.shapes = self._tensor(shape.halves(self.portraits.dense, SIZE))
+        self.filter = self._tensor(kept.reads), self._tensor(kept.writes)
         self.mirror = torch.tensor(points.MIRROR, device=device)
-        self.attributes = self._tensor(self.portraits.attributes)
-        self.codes = self._tensor(self.prior.code(self.portraits.embeddings))
-        self.prior_parts = {name: self._tensor(value) for name, value in asdict(self.prior).items()}
         self.judges = Judges([data["teacher"]] if "teacher" in data else []).to(device).eval()
         self.judges.requires_grad_(False)
-        self.identities = self._identities()
-        self._partners()
+        self.people = People(self.portraits, train, self.prior, self._identities(), device)
         network = GeneratorNet(recipe.section("network", Network))
         self.modules = nn.ModuleDict({"network": network})
-        critic = Critic(PLANES, CODE + ATTRIBUTES, Width())
+        critic = Critic(PLANES, CODE + ATTRIBUTES, Width(widths=self.options.rival))
         if device.type == "cuda":
             critic.compile(dynamic=False)
         self.rivals = nn.ModuleDict({"critic": critic})
-        self._made: tuple[Batch, _Shown, Tensor, Tensor, Tensor] | None = None
+        self._made: _Made | None = None
 
     def _tensor(self, values: Any) -> Tensor:
         return torch.from_numpy(np.asarray(values, np.float32)).to(self.device)
@@ -155,155 +134,75 @@ class Generator:
         for recogniser in self.judges.recognisers[1:]:
             parts = []
             for rows in np.array_split(np.arange(len(self.portraits)), max(1, len(self.portraits) // 256)):
-                faces = self.judges.faces(self.pixels.take(rows)) * 2 - 1
+                faces = self.judges.faces(self.scenes.pictures(rows)) * 2 - 1
                 parts.append(functional.normalize(recogniser(faces)[0].float(), dim=1).half())
             found.append(torch.cat(parts))
         return found
 
-    def _partners(self) -> None:
-        """Sort the training rows by look, so that somebody who looks alike can be drawn, and by person."""
-        looks = self.portraits.attributes
-        age = np.digitize(looks[:, 0], (0.12, 0.25, 0.45))
-        groups = (age * 2 + (looks[:, 1] > 0.5)) * 5 + looks[:, 2:7].argmax(1)
-        mine = groups[self.train_rows]
-        order = np.argsort(mine, kind="stable")
-        self.by_look = torch.from_numpy(self.train_rows[order]).to(self.device)
-        starts, sizes = np.searchsorted(mine[order], groups), np.bincount(mine, minlength=64)[groups]
-        # A look that no training face has takes anybody.
-        starts, sizes = np.where(sizes > 0, starts, 0), np.where(sizes > 0, sizes, len(order))
-        self.look_starts, self.look_sizes = (torch.from_numpy(v).to(self.device) for v in (starts, sizes))
-        people: dict[str, list[int]] = {}
-        for row in range(len(self.portraits)):
-            people.setdefault(self.portraits.identities[row] or f"/{row}", []).append(row)
-        another = np.arange(len(self.portraits))
-        for rows in people.values():
-            another[rows] = np.roll(rows, 1)
-        self.another = torch.from_numpy(another).to(self.device)
-
-    def _holes(self, index: Tensor, draws: Tensor, flips: Tensor) -> Tensor:
-        """Return holes around the faces, (B, 1, 128, 128) of 0 and 1: the outline grown and bent at random. draws:
-        (B, 8)."""
-        growth = augment.between(draws[:, 0], *GROWTH)
-        angles = torch.arange(ANGLES, device=index.device) * (2 * np.pi / ANGLES)
-        bend = torch.zeros_like(self.radii[index])
-        for n in (1, 2, 3):
-            wave = torch.cos(n * angles[None] + 6.3 * draws[:, n + 4, None])
-            bend = bend + (draws[:, n, None] - 0.5) * 0.12 * wave
-        radii = self.radii[index] * growth[:, None] * (1 + bend.clamp(-0.06, 0.12))
-        place = (torch.arange(SIZE, device=index.device) + 0.5) * (2 / SIZE) - 1
-        x = place[None, None, :] - self.middles[index, 0, None, None]
-        y = place[None, :, None] - self.middles[index, 1, None, None]
-        turn = torch.atan2(y, x) * (ANGLES / (2 * np.pi)) % ANGLES
-        low = turn.long() % ANGLES
-        share = turn - turn.floor()
-        flat = low.flatten(1)
-        near = torch.gather(radii, 1, flat).view_as(turn)
-        far = torch.gather(radii, 1, (flat + 1) % ANGLES).view_as(turn)
-        hole = (x.square() + y.square()).sqrt() < near * (1 - share) + far * share
-        return augment.mirror(hole[:, None].float(), flips)
-
-    def _show(
-        self, rows: Integers, draws: Tensor, resolution: int, *, colours: Tensor | None = None
-    ) -> _Shown:
-        """Return rows as a step sees them. draws: (B, 9): a flip, and the hole. colours: (B, 8) or None."""
-        flips = draws[:, 0]
-        index = torch.from_numpy(rows).to(self.device)
-        picture = augment.mirror(self.pixels.take(rows), flips)
-        if colours is not None:
-            picture = augment.colour(picture, colours, strength=0.25)
-        lines = augment.mirror(self.lines.take(rows), flips)
-        within = augment.mirror(self.insides.take(rows), flips)
-        hole = self._holes(index, draws[:, 1:9], flips)
-        if factor := SIZE // resolution - 1:
-            kernel = factor + 1
-            picture, lines = functional.avg_pool2d(picture, kernel), functional.avg_pool2d(lines, kernel)
-            within, hole = -functional.max_pool2d(-within, kernel), functional.max_pool2d(hole, kernel)
-        return _Shown(picture * 2 - 1, lines, hole, (within > 0.5).float())
-
-    def _told(self, index: Tensor, batch: Batch) -> tuple[Tensor, Tensor, list[Tensor], Tensor, Tensor]:
-        """Return codes, attributes, the embeddings that the faces shall have, which of them count (B, recognisers), and
-        the cosine between each goal and the original (B, recognisers)."""
-        options, own = self.options, self._own(len(index))
-        draws = batch.uniform(6, purpose=1)
-        normals = torch.erfinv((batch.uniform(CODE, purpose=2) * 2 - 1).clamp(-0.9999, 0.9999)) * np.sqrt(2)
-        alike = draws[:, 0] < options.alike
-        place = torch.where(alike, self.look_starts[index], 0)
-        size = torch.where(alike, self.look_sizes[index], len(self.by_look))
-        donor = self.by_look[(place + (draws[:, 1] * size).long()).clamp(max=len(self.by_look) - 1)]
-        mine = torch.where(draws[:, 2] < 0.5, index, self.another[index])
-        source = torch.where(own, mine, donor)
-        attributes = self.attributes[index].clone()
-        # Who takes the code of somebody of another look takes the look as well, but for the expression.
-        other = ~own & ~alike
-        attributes[other, : codes.LOOK] = self.attributes[donor[other], : codes.LOOK]
-        drawn = ~own & alike & (draws[:, 3] < options.drawn / max(options.alike, 1e-6))
-        code = torch.where(drawn[:, None], self._drawn(normals, attributes), self.codes[source])
-        code = code + options.noise * torch.roll(normals, 1, 0) * (~drawn[:, None])
-        goals = [item[source].float() for item in self.identities]
-        goals[0] = torch.where(drawn[:, None], self._embedding(code), goals[0])
-        counts = torch.stack([torch.ones_like(drawn), *(~drawn for _ in goals[1:])], 1).float()
-        near = [
-            (goal * item[index].float()).sum(1) for goal, item in zip(goals, self.identities, strict=True)
-        ]
-        return code, attributes, goals, counts, torch.stack(near, 1)
-
-    def _own(self, count: int) -> Tensor:
-        return torch.arange(count, device=self.device) < round(count * self.options.own)
-
-    def _drawn(self, normals: Tensor, attributes: Tensor) -> Tensor:
-        part, look = self.prior_parts, attributes[:, : codes.LOOK]
-        given = torch.cat([torch.ones_like(look[:, :1]), look, look[:, :1].square()], 1)
-        return given @ part["slopes"] + normals @ part["rest"].T
-
-    def _embedding(self, code: Tensor) -> Tensor:
-        part = self.prior_parts
-        return functional.normalize(part["mean"] + (code * part["spread"]) @ part["axes"].T, dim=1)
-
-    def _condition(self, code: Tensor, attributes: Tensor) -> Tensor:
-        return torch.cat([code, attributes * 2 - 1], 1)
-
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         options, rows = self.options, self.rows[batch.items]
         index = torch.from_numpy(rows).to(self.device)
-        draws = batch.uniform(17)
-        seen = self._show(rows, draws[:, 0:9], batch.resolution, colours=draws[:, 9:17])
-        code, attributes, goals, counts, near = self._told(index, batch)
+        draws = batch.uniform(holes.DRAWS + 8)
+        seen = self.scenes.show(
+            rows, draws[:, : holes.DRAWS], batch.resolution, colours=draws[:, holes.DRAWS :]
+        )
+        who = self.people.wanted(
+            index, options, batch.uniform(wanted.DRAWS, purpose=1), batch.uniform(CODE, purpose=2)
+        )
         with batch.quick:
             made = self.modules["network"](
-                seen.planes.contiguous(memory_format=torch.channels_last), code, attributes
+                seen.planes.contiguous(memory_format=torch.channels_last), who.code, who.attributes
             )
         made = made.float()
-        laid = seen.laid(made)
-        count = round(len(rows) * options.own)
-        opinion = batch.uniform(8, purpose=3)
-        condition = self._condition(code, attributes)
-        critic = self.rivals["critic"]
-        with batch.quick:
-            patches, whole, features = critic(shown(seen.judged(laid), opinion), condition)
-            with torch.no_grad():
-                _, _, aims = critic(shown(seen.judged(seen.picture), opinion), condition)
-        result = {"critic": options.critic * loss_of_maker((patches.float(), whole.float()))}
-        apart = [
-            (f[:count].float() - a[:count].float()).abs().mean() for f, a in zip(features, aims, strict=True)
-        ]
-        result["features"] = options.features * torch.stack(apart).mean()
-        result["picture"] = options.picture * _inside(made - seen.picture, seen.hole * seen.inside, count)
-        grown = functional.max_pool2d(seen.hole, 9, 1, 4)
-        ring = (grown - seen.hole) * seen.inside
-        result["ring"] = options.ring * _inside(made - seen.picture, ring, len(rows))
+        laid, own = seen.laid(made), slice(who.count)
+        told = condition(who.code, who.attributes)
+        result = self._opinions(batch, seen, laid, told, who.count)
+        apart, within = made - seen.picture, seen.hole * seen.inside
+        result["picture"] = options.picture * holes.apart_inside(apart[own], within[own])
+        # Beyond the end of the picture too: the repeated border is no truth, but a sane colour.
+        result["tone"] = options.tone * holes.toned_apart(apart, seen.hole, who.changed)
+        result["ring"] = options.ring * holes.apart_inside(apart, holes.ring_around(seen))
         faces = laid.clamp(-1, 1) * 0.5 + 0.5
-        with batch.quick:
-            found = self.judges.identity(faces, batch.uniform(DRAWS, purpose=4))
-        cosines = torch.stack([(f * g).sum(1) for f, g in zip(found, goals, strict=True)], 1)
-        result["identity"] = options.identity * ((1 - cosines) * counts).sum() / counts.sum()
-        back = torch.stack(
-            [(f * item[index].float()).sum(1) for f, item in zip(found, self.identities, strict=True)], 1
-        )
-        result["repel"] = options.repel * (back - near.clamp(min=0))[count:].clamp(min=0).mean()
-        result["points"] = options.points * self._points_loss(faces, index, draws[:, 0], count)
-        result["look"] = options.look * self._look_loss(faces, attributes)
-        self._made = batch, seen, laid.detach(), condition, index
+        if options.identity or options.repel:
+            result |= self._identity_losses(batch, faces, index, who)
+        if options.points:
+            result["points"] = options.points * self._points_loss(faces, index, draws[:, 0], who.count)
+        if options.look:
+            result["look"] = options.look * self._look_loss(faces, who.attributes)
+        self._made = _Made(seen, laid.detach(), told, index)
         return result
+
+    def _opinions(
+        self, batch: Batch, seen: Shown, laid: Tensor, told: Tensor, count: int
+    ) -> dict[str, Tensor]:
+        """Return what the critic says of the faces, and how far the first ``count`` are from the originals in what it
+        sees."""
+        draws, critic, vivid = batch.uniform(8, purpose=3), self.rivals["critic"], self.options.vivid
+        with batch.quick:
+            patches, whole, features = critic(shown(seen.judged(laid), draws, vivid=vivid), told)
+            with torch.no_grad():
+                _, _, goals = critic(shown(seen.judged(seen.picture), draws, vivid=vivid), told)
+        apart = [
+            (found[:count].float() - goal[:count].float()).abs().mean()
+            for found, goal in zip(features, goals, strict=True)
+        ]
+        return {
+            "critic": self.options.critic * loss_of_maker((patches.float(), whole.float())),
+            "features": self.options.features * torch.stack(apart).mean(),
+        }
+
+    def _identity_losses(self, batch: Batch, faces: Tensor, index: Tensor, who: Wanted) -> dict[str, Tensor]:
+        with batch.quick:
+            found = self.judges.identity(faces, batch.uniform(judges.DRAWS, purpose=4))
+        cosines = torch.stack([(f * g).sum(1) for f, g in zip(found, who.goals, strict=True)], 1)
+        back = torch.stack(
+            [(f * item[index].float()).sum(1) for f, item in zip(found, self.people.identities, strict=True)],
+            1,
+        )
+        return {
+            "identity": self.options.identity * ((1 - cosines) * who.known).sum() / who.known.sum(),
+            "repel": self.options.repel * (back - who.near.clamp(min=0))[who.count :].clamp(min=0).mean(),
+        }
 
     def _points_loss(self, faces: Tensor, index: Tensor, flips: Tensor, count: int) -> Tensor:
         goal = self.shapes[index]
@@ -311,7 +210,8 @@ class Generator:
         goal = torch.where((flips < 0.5)[:, None, None], turned, goal)
         apart = self.judges.points(faces) - goal
         # Of the faces of others only pose and expression count.
-        kept = (apart[count:].flatten(1) @ self.filter[1] @ self.filter[2]).view_as(apart[count:])
+        reads, writes = self.filter
+        kept = (apart[count:].flatten(1) @ reads @ writes).view_as(apart[count:])
         distance: Tensor = torch.linalg.vector_norm(torch.cat([apart[:count], kept]), dim=2)
         return distance.clamp(max=0.2).mean()
 
@@ -319,25 +219,27 @@ class Generator:
         told = self.judges.attributes(faces)
         total = (told["age"] / 100 - attributes[:, 0]).abs().clamp(max=0.3).mean() * 10
         for name, (first, width) in _COLUMNS.items():
-            wanted = attributes[:, first : first + width]
+            goal = attributes[:, first : first + width]
             if name == "gender":
-                wanted = torch.cat([1 - wanted, wanted], 1)
+                goal = torch.cat([1 - goal, goal], 1)
             elif name == "expression":
-                wanted = torch.cat([wanted, (1 - wanted.sum(1, keepdim=True)).clamp(min=0)], 1)
-            total = total - (wanted * (told[name] + 1e-3).log()).sum(1).mean()
+                goal = torch.cat([goal, (1 - goal.sum(1, keepdim=True)).clamp(min=0)], 1)
+            total = total - (goal * (told[name] + 1e-3).log()).sum(1).mean()
         return total
 
     def rival_losses(self, batch: Batch) -> dict[str, Tensor]:
         """The critic's losses on the pictures that ``losses`` has just made."""
         assert self._made is not None
-        _, seen, laid, condition, index = self._made
-        opinion = batch.uniform(8, purpose=5)
-        critic = self.rivals["critic"]
-        real = shown(seen.judged(seen.picture), opinion)
-        made = shown(seen.judged(laid), opinion)
-        truth = self._condition(self.codes[index], self.attributes[index])
+        seen, made, index = self._made.seen, self._made, self._made.index
+        draws, critic, vivid = batch.uniform(8, purpose=5), self.rivals["critic"], self.options.vivid
+        real, laid = (
+            shown(seen.judged(picture), draws, vivid=vivid) for picture in (seen.picture, made.laid)
+        )
+        # Codes of real faces have the noise of the others': else it told them apart without a look at the picture.
+        noise = self.options.noise * normals(batch.uniform(CODE, purpose=6))
+        truth = condition(self.people.codes[index] + noise, self.people.attributes[index])
         with batch.quick:
-            patches, whole, _ = critic(torch.cat([real, made]), torch.cat([truth, condition]))
+            patches, whole, _ = critic(torch.cat([real, laid]), torch.cat([truth, made.condition]))
         patches, whole, half = patches.float(), whole.float(), len(real)
         result = {"rival": losses_of_critic((patches[:half], whole[:half]), (patches[half:], whole[half:]))}
         # About once in so many steps, by chance, but the same chance in each run. ``forward`` itself is never compiled,
@@ -350,22 +252,24 @@ class Generator:
 
     @torch.no_grad()
     def fresh(
-        self, network: nn.Module, rows: Integers, *, seed: int, size: int = SIZE, own: bool = False
-    ) -> tuple[_Shown, Tensor, Tensor]:
+        self, network: nn.Module, rows: Integers, *, seed: int, own: bool = False
+    ) -> tuple[Shown, Tensor, Tensor]:
         """Return rows as shown, with holes of the usual size, the faces made from codes of the prior (or their own), in
         0..1, and the embeddings that they shall have."""
         network.eval()
+        seen, code, attributes = self._given(rows, seed=seed, own=own)
+        made = network(seen.planes.contiguous(memory_format=torch.channels_last), code, attributes)
+        return seen, seen.laid(made.float()).clamp(-1, 1) * 0.5 + 0.5, self.people.embedding(code)
+
+    def _given(self, rows: Integers, *, seed: int, own: bool) -> tuple[Shown, Tensor, Tensor]:
         chunk = rows.astype(np.int64)
         index = torch.from_numpy(chunk).to(self.device)
-        draws = torch.full((len(rows), 9), 0.5, device=self.device)
-        draws[:, 0] = 1.0
-        seen = self._show(chunk, draws, size)
-        drawn = uniform(seed, chunk, np.zeros_like(chunk), CODE) * 2 - 1
-        normals = torch.erfinv(self._tensor(drawn).clamp(-0.9999, 0.9999)) * np.sqrt(2)
-        attributes = self.attributes[index]
-        code = self.codes[index] if own else self._drawn(normals, attributes)
-        made = network(seen.planes.contiguous(memory_format=torch.channels_last), code, attributes)
-        return seen, seen.laid(made.float()).clamp(-1, 1) * 0.5 + 0.5, self._embedding(code)
+        draws = torch.full((len(rows), holes.DRAWS), 0.5, device=self.device)
+        seen, attributes = self.scenes.show(chunk, draws, self.side), self.people.attributes[index]
+        if own:
+            return seen, self.people.codes[index], attributes
+        random = normals(self._tensor(uniform(seed, chunk, np.zeros_like(chunk), CODE)))
+        return seen, self.people.drawn(random, attributes), attributes
 
     @torch.no_grad()
     def measure(self, network: nn.Module) -> dict[str, float]:
@@ -373,12 +277,14 @@ class Generator:
         the share that is taken for the original, shift of points, sharpness, and errors of faces of their own code."""
         rows = self.test[:: max(1, len(self.test) // 256)][:256].astype(np.int64)
         index = torch.from_numpy(rows).to(self.device)
-        real = self.identities[0][index].float()
-        strangers = (real @ real.T)[~torch.eye(len(rows), dtype=torch.bool, device=self.device)]
+        real = self.people.identities[0][index].float()
+        names = [self.portraits.identities[row] or f"/{row}" for row in rows]
+        apart = torch.tensor([[one != other for other in names] for one in names], device=self.device)
+        strangers = (real @ real.T)[apart]
         threshold = float(torch.quantile(strangers[: 2**23], 1 - FAR))
         parts: dict[str, list[Tensor]] = {}
         for chunk in np.array_split(rows, max(1, len(rows) // 32)):
-            truth = self.identities[0][torch.from_numpy(chunk).to(self.device)].float()
+            truth = self.people.identities[0][torch.from_numpy(chunk).to(self.device)].float()
             seen, faces, goal = self.fresh(network, chunk, seed=1)
             found, other = (
                 self.judges.identity(item)[0] for item in (faces, self.fresh(network, chunk, seed=2)[1])
@@ -387,7 +293,8 @@ class Generator:
             picture = seen.picture * 0.5 + 0.5
             moved = self.judges.points(faces) - self.judges.points(picture)
             five = moved[:, list(points.FIVE)].abs().mean((1, 2)) * (SIZE / 2)
-            error = ((mine - picture).abs() * seen.hole).sum((1, 2, 3)) / seen.hole.sum((1, 2, 3)) / 3
+            within = seen.hole * seen.inside
+            error = ((mine - picture).abs() * within).sum((1, 2, 3)) / within.sum((1, 2, 3)) / 3
             values = {
                 "fresh_cosine": (found * truth).sum(1),
                 "fresh_taken": ((found * truth).sum(1) >= threshold).float(),
@@ -396,7 +303,7 @@ class Generator:
                 "five_shift": five,
                 "own_cosine": (self.judges.identity(mine)[0] * truth).sum(1),
                 "own_l1": error,
-                "sharpness": _edges(faces, seen.hole) / _edges(picture, seen.hole),
+                "sharpness": holes.edges(faces, seen.hole) / holes.edges(picture, seen.hole).clamp(min=1e-6),
             }
             for name, value in values.items():
                 parts.setdefault(name, []).append(value)
@@ -406,17 +313,14 @@ class Generator:
     def sheet(self, network: nn.Module) -> Bytes:
         """Twelve test faces: the original, what the network is shown, its own code, and four fresh ones."""
         rows = self.test[:: max(1, len(self.test) // 12)][:12].astype(np.int64)
-        size = self.recipe.resolutions[-1][1]
-        seen, mine, _ = self.fresh(network, rows, seed=1, own=True, size=size)
+        seen, mine, _ = self.fresh(network, rows, seed=1, own=True)
         columns = [seen.picture * 0.5 + 0.5, seen.planes[:, :3] * 0.5 + 0.5, mine]
-        columns += [self.fresh(network, rows, seed=seed, size=size)[1] for seed in range(4)]
+        columns += [self.fresh(network, rows, seed=seed)[1] for seed in range(4)]
         return tiled(torch.stack([item.cpu() for item in columns], 1).flatten(0, 1), len(columns))
 
     def example(self) -> dict[str, Tensor]:
-        rows = self.test[:4].astype(np.int64)
-        seen, _, _ = self.fresh(self.modules["network"], rows, seed=1)
-        index = torch.from_numpy(rows).to(self.device)
-        return {"planes": seen.planes, "code": self.codes[index], "attributes": self.attributes[index]}
+        seen, code, attributes = self._given(self.test[:4], seed=1, own=True)
+        return {"planes": seen.planes, "code": code, "attributes": attributes}
 
     def shipped(self, network: nn.Module) -> nn.Module:
         return Shipped(network)
@@ -425,7 +329,7 @@ class Generator:
         """No other network ships."""
         return {}
 
-    def tables(self, network: nn.Module, encoder: str) -> dict[str, tuple[bytes, str]]:
+    def tables(self, network: nn.Module, digest: str) -> dict[str, tuple[bytes, str]]:
         """The prior of the codes."""
         told = "The prior of the generator's identity codes, and which embeddings they stand for: see incog.codes."
         return {"codes": (self.prior.dump(), told)}
@@ -451,19 +355,3 @@ class Shipped(nn.Module):
     def forward(self, planes: Tensor, code: Tensor, attributes: Tensor) -> Tensor:
         face: Tensor = self.network(planes, code, attributes)
         return (face * 0.5 + 0.5).clamp(0, 1)
-
-
-def _inside(apart: Tensor, mask: Tensor, count: int) -> Tensor:
-    """Return the mean of |apart| (B, 3, S, S) over the mask (B, 1, S, S), of the first ``count``, fine and coarse."""
-    apart, mask = apart[:count] * mask[:count], mask[:count]
-    area = mask.sum().clamp(min=1) * 3
-    fine = apart.abs().sum() / area
-    coarse = functional.avg_pool2d(apart, 8).abs().sum() * 64 / area
-    return (fine + coarse) / 2
-
-
-def _edges(images: Tensor, hole: Tensor) -> Tensor:
-    """Return the mean difference of neighbouring pixels in the hole, (B,)."""
-    across = (images[..., :, 1:] - images[..., :, :-1]).abs().mean(1, keepdim=True) * hole[..., :, 1:]
-    total: Tensor = across.sum((1, 2, 3)) / hole.sum((1, 2, 3))
-    return total

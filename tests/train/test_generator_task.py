@@ -1,0 +1,392 @@
+"""The generator: holes, who faces shall be, losses, and that a short run learns and becomes files."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the extra [train]")
+
+from torch import Tensor  # noqa: E402
+
+from incog import codes, points, shape  # noqa: E402
+from incog.codes import Prior  # noqa: E402
+from incog.data.faces import template  # noqa: E402
+from incog.errors import InputError, UsageError  # noqa: E402
+from incog.methods.generated import Maker, planes_of  # noqa: E402
+from incog.train import holes, wanted  # noqa: E402
+from incog.train.critic import Critic, Width, flatness, losses_of_critic, shown  # noqa: E402
+from incog.train.export import export_all  # noqa: E402
+from incog.train.generator_net import GeneratorNet, Network, condition  # noqa: E402
+from incog.train.holes import Scenes  # noqa: E402
+from incog.train.loop import Adversarial, Run, open_folder  # noqa: E402
+from incog.train.portraits import SIZE, Portraits  # noqa: E402
+from incog.train.recipe import Recipe  # noqa: E402
+from incog.train.tasks import generator as module  # noqa: E402
+from incog.train.tasks.generator import Generator  # noqa: E402
+from incog.train.wanted import People, Shares  # noqa: E402
+from incog.types import Floats  # noqa: E402
+
+CPU = torch.device("cpu")
+RECIPES = Path(__file__).resolve().parents[2] / "recipes"
+FACES, WIDE = 48, 512
+UNJUDGED = {"identity": 0.0, "repel": 0.0, "points": 0.0, "look": 0.0}
+
+
+def dense_face() -> Floats:
+    """Return the mean face at the template, (130, 2) px."""
+    dense = shape.pixels(shape.load().mean, SIZE)
+    return np.asarray(dense + (template("outline", SIZE) - points.five(dense)).mean(0), np.float32)
+
+
+def faces(count: int = FACES) -> Portraits:
+    """Return drawn faces of many tones on other ones, two pictures of each person; the lower quarter of the last half
+    of them lies beyond the picture."""
+    random, dense = np.random.default_rng(0), dense_face()
+    row, column = np.mgrid[:SIZE, :SIZE]
+    oval = np.hypot((column - 63.5) / 34, (row - 66) / 44) < 1
+    pixels = np.empty((count, SIZE, SIZE, 3), np.uint8)
+    for number, picture in enumerate(pixels):
+        picture[:] = random.uniform(0, 255, 3)
+        picture[oval] = np.random.default_rng(number // 2).uniform(80, 230, 3)
+        for x, y in points.five(dense)[:2]:
+            picture[np.hypot(column - x, row - y) < 5] = 20
+    corners = np.tile(np.array([[0, 0], [127, 0], [127, 127], [0, 127]], np.float32), (count, 1, 1))
+    corners[count // 2 :, 2:, 1] = 95
+    looks = np.zeros((count, 9), np.float32)
+    looks[:, 0], looks[:, 1], looks[:, 7] = 0.3, np.arange(count) % 4 < 2, 0.8
+    looks[np.arange(count), 2 + np.arange(count) // 2 % 2] = 1
+    embeddings = np.repeat(random.normal(size=(count // 2, WIDE)), 2, axis=0)
+    embeddings = embeddings + 0.3 * random.normal(size=embeddings.shape)
+    return Portraits(
+        pixels, corners, np.tile(dense, (count, 1, 1)), np.zeros((count, 3), np.float32),
+        np.asarray(embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True), np.float32), looks,
+        [f"{n}.png" for n in range(count)], ["drawn"] * count, [f"p{n // 2}" for n in range(count)],
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def prior() -> Prior:
+    """Return a prior of many made-up people: the drawn faces are too few."""
+    random = np.random.default_rng(1)
+    rows = random.normal(size=(1500, WIDE))
+    looks = np.tile(faces().attributes, (32, 1))[:1500]
+    return codes.fit(np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32), looks)
+
+
+@pytest.fixture(autouse=True)
+def drawn(monkeypatch: pytest.MonkeyPatch, prior: Prior) -> None:
+    monkeypatch.setattr(module, "read", lambda path: faces())
+    monkeypatch.setattr(codes, "fit", lambda embeddings, looks: prior)
+
+
+def make(*, side: int = 64, **changes: Any) -> Generator:
+    """Return the task of the recipe, tiny, over drawn faces; ``changes`` are of its options."""
+    recipe = Recipe.load(RECIPES / "generator.toml")
+    recipe = replace(
+        recipe, batch=4, resolutions=((0.0, side),), warmup=0.0, rate=3e-3, average=0.9, average_start=0.0,
+        network={"widths": [8, 8, 8, 8, 8], "style": 16},
+        options={**recipe.options, "rival": [8, 8, 8], **changes},
+    )  # fmt: skip
+    torch.manual_seed(0)
+    return Generator(recipe, {"portraits": Path("drawn")}, CPU)
+
+
+def run_of(task: Generator, folder: Path) -> Run:
+    return Run(task.recipe, task, folder, device=CPU, tell=lambda line: None)
+
+
+# Runs
+
+
+def test_every_loss_is_asked_for_and_finite(tmp_path: Path) -> None:
+    task = make()
+    assert isinstance(task, Adversarial)
+    run = run_of(task, tmp_path)
+    rivals = [parameter.clone() for parameter in task.rivals.parameters()]
+    for _ in range(2):
+        losses = run.step()
+    asked = {"critic", "features", "picture", "tone", "ring", "identity", "repel", "points", "look"}
+    assert set(losses) == asked | {"rival", "flat"}
+    assert all(np.isfinite(value) for value in losses.values())
+    moved = zip(rivals, task.rivals.parameters(), strict=True)
+    assert any(bool((before != after).any()) for before, after in moved)
+
+
+def test_a_short_run_learns_its_own_faces_and_becomes_files(tmp_path: Path) -> None:
+    task = make(side=32, own=0.9, critic=0.0, features=0.0, **UNJUDGED)
+    open_folder(tmp_path, task.recipe, resume=False)
+    run = run_of(task, tmp_path)
+    first = [run.step() for _ in range(5)]
+    *_, last = [run.step() for _ in range(55)]
+    assert last["picture"] < 0.6 * np.mean([losses["picture"] for losses in first])
+    assert last["tone"] < 0.6 * np.mean([losses["tone"] for losses in first])
+    run.save()
+
+    figures = task.measure(run.average)
+    assert all(np.isfinite(value) for value in figures.values())
+    assert 0 < figures["own_l1"] < 0.3
+    assert -1 <= figures["fresh_cosine"] <= figures["threshold"] <= 1
+    sheet = task.sheet(run.average)
+    assert sheet.dtype == np.uint8
+    assert sheet.shape[1] == 7 * 32
+
+    network, table = export_all(task.recipe, tmp_path, task)  # type: ignore[arg-type]
+    assert [item.card.file for item in (network, table)] == ["generator.onnx", "generator-codes.npz"]
+    assert network.card.data == {"drawn": FACES}
+    maker, example = Maker(network.data, table.data), task.example()
+    with torch.no_grad():
+        truth = task.shipped(run.average)(**example)
+    given = [example[name][0].numpy() for name in ("planes", "code", "attributes")]
+    np.testing.assert_allclose(maker(*given), truth[0].permute(1, 2, 0).numpy(), atol=2e-3)
+    np.testing.assert_allclose(maker.prior.spread, task.prior.spread, rtol=2e-3)
+
+
+def test_sides_that_pictures_cannot_have_are_refused() -> None:
+    for side in (96, 8, 48):
+        with pytest.raises(UsageError, match="resolutions must be sides that divide 128"):
+            make(side=side)
+
+
+def test_data_without_held_out_people_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Portraits, "rows", lambda self, split: np.arange(0 if split == "test" else 40))
+    with pytest.raises(InputError, match="too few to train on some"):
+        make()
+
+
+# What is shown
+
+
+@pytest.mark.parametrize("side", [128, 64, 32])
+def test_the_network_is_shown_no_pixel_of_the_hole(side: int) -> None:
+    first, second = faces(), faces()
+    rows = np.arange(8)
+    draws = torch.rand(8, holes.DRAWS, generator=torch.Generator().manual_seed(1))
+    scenes = Scenes(first, shape.load(), CPU)
+    seen = scenes.show(rows, draws, 128)
+    # Noise in the place of the face, mirrored back to where it lies.
+    hidden = torch.where((draws[:, 0] < 0.5)[:, None, None], seen.hole[:, 0].flip(2), seen.hole[:, 0]) > 0
+    noise = np.random.default_rng(0).integers(0, 255, (8, SIZE, SIZE, 3), np.uint8)
+    second.pixels[rows] = np.where(hidden.numpy()[..., None], noise, second.pixels[rows])
+    seen, other = (one.show(rows, draws, side) for one in (scenes, Scenes(second, shape.load(), CPU)))
+    assert seen.planes.shape == (8, 8, side, side)
+    assert torch.equal(seen.planes, other.planes)
+    assert not torch.equal(seen.picture, other.picture)
+    assert bool(((seen.hole == 0) | (seen.hole == 1)).all())
+
+
+def test_the_plain_hole_is_what_the_method_gives() -> None:
+    """Training and use show the network the same of a picture."""
+    scenes = Scenes(faces(), shape.load(), CPU)
+    seen = scenes.show(np.array([0]), torch.full((1, holes.DRAWS), 0.5), SIZE)
+    dense = shape.load()(shape.halves(faces().dense[0], SIZE))
+    face = seen.picture[0].permute(1, 2, 0).numpy() * 0.5 + 0.5
+    given = planes_of(face, seen.hole[0, 0].numpy(), seen.inside[0, 0].numpy(), dense)
+    np.testing.assert_allclose(given, seen.planes[0].numpy(), atol=1e-5)
+
+
+def test_mirrored_faces_have_mirrored_holes_and_lines() -> None:
+    scenes = Scenes(faces(), shape.load(), CPU)
+    draws = torch.rand(4, holes.DRAWS, generator=torch.Generator().manual_seed(2))
+    straight, mirrored = (
+        scenes.show(np.arange(4), torch.cat([torch.full((4, 1), flip), draws[:, 1:]], 1), 128)
+        for flip in (0.9, 0.1)
+    )
+    for name in ("picture", "lines", "hole", "inside"):
+        assert torch.equal(getattr(straight, name).flip(3), getattr(mirrored, name)), name
+
+
+def test_holes_cover_the_face_and_grow() -> None:
+    scenes = Scenes(faces(), shape.load(), CPU)
+    inner = np.rint(dense_face()).astype(int)
+    areas = []
+    for growth in (0.0, 0.5, 0.99):
+        draws = torch.full((2, holes.DRAWS), 0.5)
+        draws[:, 1] = growth
+        hole = scenes.show(np.arange(2), draws, 128).hole[0, 0].numpy()
+        assert hole[inner[:, 1], inner[:, 0]].min() == 1
+        areas.append(hole.mean())
+    assert areas[0] < areas[1] < areas[2] < 0.9
+
+
+def test_beyond_the_picture_nothing_is_known_laid_or_judged() -> None:
+    scenes = Scenes(faces(), shape.load(), CPU)
+    seen = scenes.show(np.array([0, FACES - 1]), torch.full((2, holes.DRAWS), 0.5), 128)
+    assert bool((seen.inside[0] == 1).all())
+    assert not seen.inside[1, :, 100:].any()
+    assert not seen.planes[1, :4, 100:].any()
+    assert seen.hole[1, :, 100:].any()
+    laid = seen.laid(torch.ones_like(seen.picture))
+    assert torch.equal(laid[1, :, 100:], seen.picture[1, :, 100:])
+    assert bool((laid[0] == 1)[seen.hole[0].expand(3, -1, -1) > 0].all())
+    assert not holes.ring_around(seen)[1, :, 100:].any()
+
+
+# Losses inside of holes
+
+
+def test_pixels_and_cells_count_the_same_where_all_differ() -> None:
+    apart, mask = torch.full((2, 3, 32, 32), -0.25), torch.zeros(2, 1, 32, 32)
+    mask[:, :, 8:24, 8:24] = 1
+    assert float(holes.apart_inside(apart, mask)) == pytest.approx(0.25)
+    noise = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    fine = float((noise * mask).abs().sum() / mask.sum() / 3)
+    assert 0.5 * fine < float(holes.apart_inside(noise, mask)) < 0.65 * fine
+    assert float(holes.apart_inside(apart, torch.zeros_like(mask))) == 0
+
+
+def blotch(colour: tuple[float, float, float]) -> Tensor:
+    apart = torch.zeros(1, 3, 128, 128)
+    apart[:, :, 60:80, 40:60] = torch.tensor(colour)[None, :, None, None]
+    return apart
+
+
+def test_a_blotch_of_colour_counts_and_detail_does_not() -> None:
+    mask, same = torch.zeros(1, 1, 128, 128), torch.zeros(1, dtype=torch.bool)
+    mask[:, :, 20:110, 20:110] = 1
+    green, grey = blotch((-0.2, 0.2, -0.2)), blotch((0.2, 0.2, 0.2))
+    found = float(holes.toned_apart(green, mask, same))
+    assert found > 2 * float(holes.toned_apart(grey, mask, same)) > 0
+    detail = torch.zeros(1, 3, 128, 128)
+    detail[..., ::2], detail[..., 1::2] = 0.2, -0.2
+    assert float(holes.toned_apart(detail, mask, same)) < 0.01 * found
+    assert float(holes.toned_apart(green, torch.zeros_like(mask), same)) == 0
+    # Outside of the hole nothing counts.
+    assert float(holes.toned_apart(green, (mask - 1).abs(), same)) == 0
+
+
+def test_the_tone_as_a_whole_may_change_with_the_look() -> None:
+    mask, yes, no = torch.ones(1, 1, 64, 64), torch.tensor([True]), torch.tensor([False])
+    darker = torch.full((1, 3, 64, 64), -0.3)
+    assert float(holes.toned_apart(darker, mask, no)) == pytest.approx(holes.LIGHT * 0.3, rel=1e-4)
+    assert float(holes.toned_apart(darker, mask, yes)) == pytest.approx(0, abs=1e-6)
+    assert float(holes.toned_apart(blotch((0.3, 0, 0)), torch.ones(1, 1, 128, 128), yes)) > 0
+
+
+# Who a face shall be
+
+
+def people_of(prior: Prior) -> tuple[People, Portraits]:
+    portraits = faces()
+    goals = [torch.from_numpy(portraits.embeddings), torch.from_numpy(portraits.embeddings[:, ::-1].copy())]
+    return People(portraits, np.arange(FACES - 8), prior, goals, CPU), portraits
+
+
+def test_who_faces_shall_be(prior: Prior) -> None:
+    people, portraits = people_of(prior)
+    random = torch.Generator().manual_seed(4)
+    index = torch.arange(32)
+    draws, uniforms = (
+        torch.rand(32, wanted.DRAWS, generator=random),
+        torch.rand(32, codes.SIZE, generator=random),
+    )
+    who = people.wanted(index, Shares(noise=0.0), draws, uniforms)
+    assert who.count == 16
+    own = prior.code(portraits.embeddings)
+    for row in range(16):
+        # Of the same person: this picture or the other.
+        assert any(np.allclose(who.code[row], own[n], atol=1e-4) for n in (row // 2 * 2, row // 2 * 2 + 1))
+        assert not who.changed[row]
+    looks = portraits.attributes
+    drawn = (draws[:, 0] < 0.35)[16:].numpy()
+    assert 0 < drawn.sum() < 16
+    for row in range(16, 32):
+        kind = float(draws[row, 0])
+        assert bool(who.changed[row]) is (kind >= 0.75)
+        assert who.known[row].tolist() == ([1, 0] if kind < 0.35 else [1, 1])
+        if kind < 0.35:
+            normals = wanted.normals(uniforms[row : row + 1]).numpy()
+            fresh = prior.draw(normals, looks[row : row + 1])
+            np.testing.assert_allclose(who.code[row], fresh[0], atol=1e-3)
+            np.testing.assert_allclose(who.goals[0][row], prior.embedding(fresh)[0], atol=1e-4)
+            np.testing.assert_array_equal(who.attributes[row], looks[row])
+        else:
+            (source,) = [n for n in range(FACES) if np.allclose(who.code[row], own[n], atol=1e-4)]
+            assert source < FACES - 8
+            np.testing.assert_array_equal(who.attributes[row, :7], looks[source, :7])
+            np.testing.assert_array_equal(who.attributes[row, 7:], looks[row, 7:])
+            np.testing.assert_allclose(who.goals[1][row], portraits.embeddings[source, ::-1])
+            if kind < 0.75:
+                np.testing.assert_array_equal(looks[source, :7], looks[row, :7])
+    near = (who.goals[0] * torch.from_numpy(portraits.embeddings)[:32]).sum(1)
+    assert torch.allclose(who.near[:, 0], near, atol=1e-5)
+
+
+def test_less_variety_comes_nearer_to_the_mean_of_a_look(prior: Prior) -> None:
+    people, _ = people_of(prior)
+    index, uniforms = torch.arange(40), torch.rand(40, codes.SIZE, generator=torch.Generator().manual_seed(1))
+    spreads = []
+    for variety in ((1.0, 1.0), (0.5, 0.5)):
+        shares = Shares(drawn=1.0, alike=1.0, variety=variety)
+        who = people.wanted(index, shares, torch.zeros(40, wanted.DRAWS), uniforms)
+        mean = people.drawn(torch.zeros(40, codes.SIZE), who.attributes)
+        spreads.append(float((who.code - mean)[who.count :].norm()))
+    assert spreads[1] == pytest.approx(0.5 * spreads[0], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [({"own": 1.0}, "own"), ({"drawn": 0.9}, "drawn"), ({"variety": (1.0, 0.5)}, "variety")],
+)
+def test_shares_that_cannot_be_are_refused(changes: dict[str, Any], what: str) -> None:
+    with pytest.raises(UsageError, match=f"{what} must be"):
+        Shares(**changes)
+
+
+# Networks
+
+
+def test_a_code_tells_by_its_direction_and_no_face_depends_on_others() -> None:
+    torch.manual_seed(0)
+    network = GeneratorNet(Network(widths=(8, 8, 8, 8, 8), style=16)).eval()
+    planes, code, look = torch.rand(3, 8, 32, 32), torch.randn(3, 96), torch.rand(3, 9)
+    with torch.no_grad():
+        together = network(planes, code, look)
+        assert together.shape == (3, 3, 32, 32)
+        assert torch.allclose(network(planes, 3 * code, look), together, atol=1e-4)
+        assert (network(planes, -code, look) - together).abs().max() > 1e-3
+        for row in range(3):
+            one = network(*(item[row : row + 1] for item in (planes, code, look)))
+            assert torch.allclose(one[0], together[row], atol=1e-5)
+    assert torch.allclose(condition(code, look), condition(2 * code, look), atol=1e-4)
+
+
+def test_the_critic_is_flat_where_its_gradient_is_none() -> None:
+    torch.manual_seed(0)
+    critic = Critic(8, 105, Width(widths=(8, 8, 8)))
+    planes, told = torch.rand(2, 8, 32, 32), torch.rand(2, 105)
+    patches, whole, features = critic(planes, told)
+    assert patches.shape == (2, 1, 8, 8)
+    assert whole.shape == (2, 1)
+    assert len(features) == 2
+    value = flatness(critic, planes, told)
+    x = planes.clone().requires_grad_(True)
+    patches, whole, _ = critic(x, told)
+    (patches.mean((1, 2, 3)).sum() + whole.sum()).backward()
+    assert x.grad is not None
+    assert float(value.detach()) == pytest.approx(float(x.grad.square().sum((1, 2, 3)).mean()), rel=1e-4)
+    value.backward()
+    assert critic.stem.weight.grad is not None
+
+    def blind(planes: Tensor, told: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
+        return planes[:, :1] * 0, planes.mean((1, 2, 3))[:, None] * 0, []
+
+    assert float(flatness(blind, planes, told)) == 0
+    zero = torch.zeros(2, 1)
+    assert float(losses_of_critic((zero, zero), (zero, zero))) == pytest.approx(4 * np.log(2))
+
+
+def test_critics_see_colours_as_they_are_unless_asked() -> None:
+    pictures, draws = torch.rand(4, 8, 32, 32) * 2 - 1, torch.rand(4, 8)
+    draws[:, 3:5], draws[:, 7] = 0.5, 0.0
+    assert torch.allclose(shown(pictures, draws, vivid=0.0), pictures, atol=1e-4)
+    little, much = (shown(pictures, draws, vivid=vivid)[:, :3] for vivid in (0.2, 1.0))
+    assert 0 < (little - pictures[:, :3]).abs().mean() < 0.5 * (much - pictures[:, :3]).abs().mean()
+    assert torch.allclose(shown(pictures, draws)[:, 3:], pictures[:, 3:], atol=1e-4)
+    draws[:, 7] = 0.9
+    hidden = shown(pictures, draws, vivid=0.0) == 0
+    assert 0.02 < hidden.float().mean() < 0.3
