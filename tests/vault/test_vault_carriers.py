@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -219,11 +220,12 @@ def test_no_byte_can_be_flipped(name: str, tmp_path: Path, tiny: Path) -> None:
     parts = small(name, tmp_path, tiny)
     for part in parts:
         data = part.read_bytes()
-        for at in range(len(data)):
-            part.write_bytes(data[:at] + bytes([data[at] ^ 1 << at % 8]) + data[at + 1 :])
-            with pytest.raises((VaultError, InputError)):
-                opened(parts[0])
-        part.write_bytes(data)
+        with part.open("r+b", buffering=0) as file:
+            for at in range(len(data)):
+                os.pwrite(file.fileno(), bytes([data[at] ^ 1 << at % 8]), at)
+                with pytest.raises((VaultError, InputError)):
+                    opened(parts[0])
+                os.pwrite(file.fileno(), data[at : at + 1], at)
     assert opened(parts[0]) == tiny.read_bytes()
 
 
@@ -232,8 +234,8 @@ def test_no_byte_can_be_missing(name: str, tmp_path: Path, tiny: Path) -> None:
     parts = small(name, tmp_path, tiny)
     for part in parts:
         data = part.read_bytes()
-        for length in range(len(data)):
-            part.write_bytes(data[:length])
+        for length in reversed(range(len(data))):
+            os.truncate(part, length)
             with pytest.raises((VaultError, InputError)):
                 opened(parts[0])
         for more in (b"\0", b"\0\0\0\x08free", b"x" * 100):

@@ -24,10 +24,10 @@ _ATTACHMENT: Final = "an attachment of the Matroska file"
 class Carried:
     """A vault as it was found.
 
-    words: where, for people. path: the file that holds the vault. picture: the published file, the same unless the vault
-    lies beside it, None when it is not there. header: parsed, not trusted. length: of the vault in bytes. binding:
-    SHA-256 of the published file without the vault, None when it is not there. exact: whether the vault lies in the file
-    as it was written. published, vault: what the two consist of, spans of ``picture`` and ``path`` or bytes.
+    words: where, for people. path: the file that holds the vault. picture: the published file, the same unless the
+    vault lies beside it, None when it is not there. header: parsed, not trusted. length: of the vault in bytes.
+    binding: SHA-256 of the published file without the vault, None when it is not there. exact: whether the vault lies
+    in the file as it was written. published, vault: what they consist of, spans of ``picture`` and ``path`` or bytes.
     """
 
     words: str

@@ -1,0 +1,298 @@
+"""Sealing on the command line: hide, restore, inspect and strip as users meet them, and what never shows."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import pickle
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from incog.cli import app
+from incog.cli.passphrases import from_file
+from incog.errors import InputError
+from incog.keys import Secret
+from incog.media.files import PendingFile
+from incog.parallel import Settings
+from incog.pipeline import Options
+from incog.vault import files
+from incog.vault.files import Sealing
+from incog.vault.stream import Passphrase
+
+Incog = Callable[..., Any]
+Tree = Callable[[Path], list[str]]
+MostLeft = Callable[[Path, Path], list[float]]
+
+STRONG = "bako-lumi-tedi-runo-sika"
+WEAK = "password1"
+
+
+@pytest.fixture
+def phrase(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return written(tmp_path_factory.mktemp("owner") / "phrase", STRONG.encode() + b"\n")
+
+
+def written(path: Path, content: bytes, mode: int = 0o600) -> Path:
+    path.write_bytes(content)
+    path.chmod(mode)
+    return path
+
+
+def typing(monkeypatch: pytest.MonkeyPatch, *answers: str) -> list[str]:
+    """Sit a user down at a terminal; return the prompts that they see."""
+    prompts: list[str] = []
+    left = iter(answers)
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
+    monkeypatch.setattr(getpass, "getpass", lambda prompt: prompts.append(prompt) or next(left))
+    return prompts
+
+
+# There and back
+
+
+def test_a_photo_there_and_back(
+    incog: Incog, photo: Path, phrase: Path, tree: Tree, most_left: MostLeft, tmp_path: Path
+) -> None:
+    report = tmp_path / "report.json"
+    hidden = incog("hide", photo, "--passphrase-file", phrase, "--report", report)
+    assert hidden.code == 0
+    assert "pseudonymised, not anonymous" in hidden.err
+    out = photo.with_name("holiday.incog.png")
+    assert max(most_left(photo, out)) < 0.15
+    entry = json.loads(report.read_text())["files"][0]["vault"]
+    assert entry["status"] == "pseudonymised, not anonymous"
+    assert entry["place"].startswith("inVt")
+    assert "64 MiB" in entry["guess"]
+    told = incog("inspect", out)
+    assert told.code == 0
+    assert "pseudonymised, not anonymous" in told.out
+    assert str(entry["bytes"]) in told.out
+    restored = incog("restore", out, "--passphrase-file", phrase)
+    assert restored.code == 0
+    assert photo.with_name("holiday.restored.png").read_bytes() == photo.read_bytes()
+    stripped = incog("strip", out, "-o", tmp_path / "public.png")
+    assert stripped.code == 0
+    assert incog("inspect", tmp_path / "public.png").code == 1
+    assert max(most_left(photo, tmp_path / "public.png")) < 0.15
+    for result in (hidden, told, restored, stripped):
+        assert STRONG not in result.out + result.err
+    assert STRONG not in report.read_text()
+    assert not any(name.startswith(".incog-") for name in tree(tmp_path))
+
+
+def test_a_video_there_and_back(incog: Incog, clip: Path, phrase: Path, most_left: MostLeft) -> None:
+    assert incog("hide", clip, "--passphrase-file", phrase).code == 0
+    out = clip.with_name("clip.incog.mp4")
+    assert max(most_left(clip, out)) < 0.15
+    assert incog("restore", out, "--passphrase-file", phrase, "-o", clip.with_name("back.mp4")).code == 0
+    assert clip.with_name("back.mp4").read_bytes() == clip.read_bytes()
+
+
+def test_a_plan_is_rendered_with_a_vault_beside(
+    incog: Incog, photo: Path, phrase: Path, tree: Tree, tmp_path: Path
+) -> None:
+    assert incog("plan", photo).code == 0
+    plan = photo.with_name("holiday.plan.json")
+    assert incog("render", plan, "--passphrase-file", phrase, "--sidecar").code == 0
+    out, back = photo.with_name("holiday.incog.png"), tmp_path / "back.png"
+    assert "holiday.incog.png.incog" in tree(tmp_path)
+    # Wrong
+    wrong = written(tmp_path / "wrong", STRONG.replace("sika", "siku").encode())
+    result = incog("restore", out, "--passphrase-file", wrong, "-o", back)
+    assert result.code == 1
+    assert "the passphrase is wrong" in result.err
+    assert not back.exists()
+    # Edited
+    out.write_bytes(out.read_bytes() + b"\0")
+    result = incog("restore", out, "--passphrase-file", phrase, "-o", back)
+    assert result.code == 1
+    assert "edited, damaged or exchanged" in result.err
+    assert "--ignore-binding" in result.err
+    assert not back.exists()
+    assert "edited" in incog("inspect", out).out
+    result = incog("restore", out, "--passphrase-file", phrase, "-o", back, "--ignore-binding")
+    assert result.code == 0
+    assert "warning" in result.err
+    assert back.read_bytes() == photo.read_bytes()
+
+
+def test_without_a_passphrase_there_is_no_vault(incog: Incog, photo: Path) -> None:
+    result = incog(photo)
+    assert "pseudonymised" not in result.err
+    assert incog("inspect", photo.with_name("holiday.incog.png")).code == 1
+
+
+# Passphrases
+
+
+def test_it_is_asked_for_twice_and_once(incog: Incog, photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prompts = typing(monkeypatch, STRONG, STRONG)
+    assert incog(photo, "--passphrase").code == 0
+    assert len(prompts) == 2
+    prompts = typing(monkeypatch, STRONG)
+    assert incog("restore", photo.with_name("holiday.incog.png")).code == 0
+    assert len(prompts) == 1
+    assert photo.with_name("holiday.restored.png").read_bytes() == photo.read_bytes()
+
+
+REFUSED: dict[str, tuple[list[str], list[str], str]] = {
+    "mistyped": (["--passphrase"], [STRONG, STRONG + "x"], "must be the same"),
+    "weak": (["--passphrase"], [WEAK, WEAK], "must have 40 bits at least"),
+    "empty": (["--passphrase"], ["", ""], "1 to 4096 bytes"),
+    "two ways": (["--passphrase", "--passphrase-file", "x"], [], "must not be given together"),
+    "only beside": (["--sidecar"], [], "--sidecar must be given with --passphrase"),
+    "only weak": (["--allow-weak"], [], "--allow-weak must be given with --passphrase"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_options_that_make_no_sense_are_refused(
+    incog: Incog, photo: Path, tree: Tree, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    options, answers, words = REFUSED[name]
+    typing(monkeypatch, *answers)
+    result = incog(photo, *options)
+    assert result.code == 2
+    assert words in result.err
+    assert WEAK not in result.err
+    assert STRONG not in result.err
+    assert tree(photo.parent) == ["holiday.png"]
+
+
+def test_without_a_terminal_nothing_is_asked(incog: Incog, photo: Path) -> None:
+    result = incog(photo, "--passphrase")
+    assert result.code == 2
+    assert "--passphrase-file" in result.err
+
+
+def test_weak_is_possible_on_request(incog: Incog, photo: Path, tmp_path: Path) -> None:
+    file = written(tmp_path / "weak", WEAK.encode())
+    result = incog(photo, "--passphrase-file", file)
+    assert result.code == 2
+    assert "diceware" in result.err
+    result = incog(photo, "--passphrase-file", file, "--allow-weak")
+    assert result.code == 0
+    assert "can guess it" in result.err
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "words"),
+    [
+        (b"two\nlines\n", 0o600, "one line"),
+        (b"\n", 0o600, "one line"),
+        (b"x" * 4097, 0o600, "one line"),
+        (b"secret \xff", 0o600, "UTF-8"),
+        (STRONG.encode(), 0o644, "readable by its owner only"),
+    ],
+)
+def test_files_that_do_not_serve_are_refused(tmp_path: Path, content: bytes, mode: int, words: str) -> None:
+    with pytest.raises(InputError, match=words) as caught:
+        from_file(written(tmp_path / "phrase", content, mode))
+    assert "secret" not in str(caught.value)
+    assert STRONG not in str(caught.value)
+
+
+@pytest.mark.parametrize("end", [b"", b"\n", b"\r\n"])
+def test_the_end_of_the_line_does_not_belong_to_it(tmp_path: Path, end: bytes) -> None:
+    assert from_file(written(tmp_path / "phrase", "größer ".encode() + end)) == Passphrase("größer ")
+
+
+def test_no_option_and_no_variable_takes_a_passphrase() -> None:
+    group: Any = typer.main.get_command(app)
+    for name in ("hide", "render", "restore", "inspect", "strip"):
+        for parameter in group.commands[name].params:
+            assert parameter.envvar is None
+            if "passphrase" in parameter.name:
+                assert parameter.is_flag or parameter.name == "passphrase_file"
+
+
+def test_sealing_travels_to_another_process_without_showing() -> None:
+    settings = Settings(
+        method="fill",
+        parameters={},
+        secret=Secret.fresh(),
+        detector="centerface",
+        threshold=0.3,
+        device="cpu",
+        threads=1,
+        seeded=False,
+        options=Options(sealing=Sealing(Passphrase(STRONG))),
+    )
+    assert STRONG not in repr(settings)
+    there = pickle.loads(pickle.dumps(settings))
+    assert there.options.sealing == settings.options.sealing
+
+
+# Failing closed
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("a bug"), OSError(28, "No space left on device"), MemoryError()]
+)
+def test_when_sealing_fails_there_is_no_output(
+    incog: Incog, photo: Path, phrase: Path, tree: Tree, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(files, "embed", fail)
+    result = incog(photo, "--passphrase-file", phrase, "-v")
+    assert result.code == 1
+    assert STRONG not in result.err
+    assert tree(photo.parent) == ["holiday.png"]
+
+
+def test_when_publishing_fails_no_vault_stays_beside(
+    incog: Incog, photo: Path, phrase: Path, tree: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = PendingFile.publish
+
+    def publish(file: PendingFile) -> None:
+        if file.target.suffix == ".png":
+            raise OSError(28, "No space left on device")
+        real(file)
+
+    monkeypatch.setattr(PendingFile, "publish", publish)
+    assert incog(photo, "--passphrase-file", phrase, "--sidecar").code == 1
+    assert tree(photo.parent) == ["holiday.png"]
+
+
+def test_a_vault_of_somebody_else_is_not_replaced(
+    incog: Incog, photo: Path, phrase: Path, tree: Tree
+) -> None:
+    beside = photo.with_name("holiday.incog.png.incog")
+    beside.write_bytes(b"another vault")
+    result = incog(photo, "--passphrase-file", phrase)
+    assert result.code == 1
+    assert "exists already" in result.err
+    assert beside.read_bytes() == b"another vault"
+    assert tree(photo.parent) == ["holiday.incog.png.incog", "holiday.png"]
+
+
+def test_a_source_that_changes_is_not_sealed(
+    incog: Incog, photo: Path, phrase: Path, tree: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = files.binding_of
+
+    def binding(path: Path) -> bytes:
+        photo.write_bytes(photo.read_bytes() + b"\0")
+        return real(path)
+
+    monkeypatch.setattr(files, "binding_of", binding)
+    result = incog(photo, "--passphrase-file", phrase)
+    assert result.code == 1
+    assert "changed" in result.err
+    assert tree(photo.parent) == ["holiday.png"]
+
+
+def test_shared_pictures_cannot_carry_vaults(incog: Incog, tmp_path: Path, phrase: Path) -> None:
+    folder = tmp_path / "set"
+    folder.mkdir()
+    result = incog(folder, "--method", "k-same-m", "--share-background", "--passphrase-file", phrase)
+    assert result.code == 2
+    assert "--passphrase with --share-background" in result.err
