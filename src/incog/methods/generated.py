@@ -21,10 +21,11 @@ from incog.drawing import drawing
 from incog.keys import Stream
 from incog.methods.aligned import carried, taken
 from incog.methods.base import Claim, Rendered
+from incog.methods.evening import evened, face_weight
 from incog.methods.looking import look_of
 from incog.methods.parameters import Parameter, check
 from incog.methods.per_crop import CROP_CONDITION, rest_of, scope_of
-from incog.methods.settle import settled
+from incog.methods.settle import toned, unseamed
 from incog.perceive import attributes
 from incog.types import Crops, Floats, Key
 
@@ -241,12 +242,16 @@ def drawn(crop: Crops, matrix: Floats, code: Floats, look: Floats) -> Floats:
     inside = np.asarray(cv2.warpAffine(whole, matrix, (SIDE, SIDE)) > 0.5, np.float32)
     face = taken(old * (mask < 1)[..., None], matrix, SIDE)
     dense = shape.load()(shape.halves(crop.dense[0] @ matrix[:, :2].T + matrix[:, 2], SIDE))
-    made = shipped()(planes_of(face, hole, inside, dense), code, look)
+    made = evened(shipped()(planes_of(face, hole, inside, dense), code, look), dense)
     laid = cv2.warpAffine(
-        made,
+        np.dstack([made, face_weight(dense, SIDE)]),
         matrix,
         (size, size),
         flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    return settled(np.asarray(laid, np.float32), old, mask, float(crop.faces[0]))
+    new, weight = np.asarray(laid[..., :3], np.float32), np.clip(laid[..., 3:], 0, 1)
+    length = float(crop.faces[0])
+    # The skin is toned, not the wall behind it.
+    new = new + (toned(new, old, mask, length) - new) * weight
+    return unseamed(np.asarray(new, np.float32), old, mask, length)
