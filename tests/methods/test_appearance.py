@@ -17,6 +17,7 @@ from incog.errors import InputError
 from incog.keys import Secret, derive
 from incog.methods.appearance import AppearanceReplace, KSameM
 from incog.methods.base import Method, Rendered
+from incog.perceive import attributes
 from incog.perceive.embedder import SIZE, TEMPLATE, make_embedder
 from incog.perceive.hulls import make_hulls
 from incog.perceive.landmarks import make_landmarker
@@ -36,6 +37,10 @@ class Keeps:
     def __call__(self, crops: Crops, keys: Any) -> Rendered:
         self.crops = crops
         return Rendered(1 - crops.pixels, np.zeros(len(crops), np.bool_))
+
+
+LOOK = np.array([0.4, 0.9, 0.7, 0.1, 0.1, 0.05, 0.05, 0.3, 0.6], np.float32)
+"""Of a woman of forty who smiles."""
 
 
 def crops_of(picture: Bytes, face: Face) -> Crops:
@@ -114,7 +119,7 @@ def test_only_what_is_beyond_the_mask_and_what_was_read_is_painted(crops: Crops)
     own = model.load()
     seen = reading.read(own, crops.pixels[0], crops.dense[0])
     assert seen is not None
-    person = painting.drawn(own, key(4), "test")
+    person = painting.drawn(own, key(4), "test", LOOK)
     dense = painting.shape_for(own, seen, person)
     face = painting.Face(
         dense, own.vector_of(painting.texture_for(own, seen, dense, person, 0.8)), seen.light
@@ -139,7 +144,7 @@ def test_expression_and_gaze_are_kept(crops: Crops) -> None:
 
     opened = seen.dense.copy()
     opened[lips + 5 : lips + 8, 1] += 0.12
-    people = [painting.drawn(own, key(number), "test") for number in range(8)]
+    people = [painting.drawn(own, key(number), "test", LOOK) for number in range(8)]
     for person in people:
         shut = painting.shape_for(own, seen, person)
         wide = painting.shape_for(own, replace(seen, dense=opened), person)
@@ -150,6 +155,28 @@ def test_expression_and_gaze_are_kept(crops: Crops) -> None:
     moved = painting.looking(aside, seen.dense) - painting.looking(seen.dense, seen.dense)
     assert moved[points.RIGHT_IRIS, 0] == pytest.approx(0.03, abs=5e-3)
     np.testing.assert_allclose(painting.looking(seen.dense, seen.dense), seen.dense, atol=1e-5)
+
+
+def test_the_new_face_looks_as_the_track_does_or_as_chance_has_it(crops: Crops) -> None:
+    judge = attributes.make_attributes()
+    man = LOOK.copy()
+    man[:2] = 0.7, 0.05
+
+    def told(method: AppearanceReplace, look: Floats) -> tuple[float, float]:
+        """Return the mean of female and of age over a few keys."""
+        given = replace(crops, looks=look[None])
+        five = points.five(crops.dense[0])
+        made = [method(given, [key(number)]).pixels[0] for number in range(6)]
+        faces = np.stack([alignment.crop(eight(face), five, TEMPLATE, SIZE) for face in made])
+        found = judge(faces)
+        return float(np.mean([one.gender[1] for one in found])), float(np.mean([one.age for one in found]))
+
+    kept = AppearanceReplace()
+    (her, young), (his, old) = told(kept, LOOK), told(kept, man)
+    assert her > his + 0.2
+    assert old > young + 5
+    drawn = AppearanceReplace(looks="drawn")
+    assert told(drawn, LOOK) == told(drawn, man)
 
 
 def test_what_cannot_be_read_is_unfit(crops: Crops) -> None:

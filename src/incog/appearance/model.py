@@ -25,8 +25,10 @@ Flags = npt.NDArray[np.bool_]
 NAME = "appearance"
 """The model's record."""
 
-TOLD = 22
-"""Numbers that a texture is expected from: coordinates of the shape, then six of the light."""
+SHAPES, SHADES, LOOKED = 16, 6, 9
+"""Numbers that a texture is expected from: coordinates of the shape, numbers of the light, and of the look."""
+
+TOLD = SHAPES + SHADES + LOOKED
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +38,9 @@ class Appearance:
     corners: (VERTICES, 2) float32 and triangles: (T, 3) int32, the mesh in its frame, px. shape_mean: (260,) float32 in
     half sides of a crop of the template ``outline``; shape_modes: (S, 260), orthonormal; shape_spread: (S,), standard
     deviations. person_modes: (I, 260) float32, times their standard deviations: how faces differ when pose and
-    expression are taken out. texture_mean: (L,) float32. texture_modes: (K, L) int8, scaled by ``texture_scale`` (K,):
+    expression are taken out; person_expected: (I, LOOKED + 1), their mean given a look, and person_rest: (I,), the
+    standard deviations that it leaves. texture_mean: (L,) float32. texture_modes: (K, L) int8, scaled by
+    ``texture_scale`` (K,):
     orthonormal rows. expected: (K, TOLD + 1) float32, the mean texture given what is told (as ``tell`` gives it); rest:
     (K, K) float32, a root of the covariance of what remains, its columns from weak to strong. turn: (S + 1,) float32,
     the yaw in degrees by a shape's coordinates.
@@ -48,6 +52,8 @@ class Appearance:
     shape_modes: Floats
     shape_spread: Floats
     person_modes: Floats
+    person_expected: Floats
+    person_rest: Floats
     texture_mean: Floats
     texture_modes: npt.NDArray[np.int8]
     texture_scale: Floats
@@ -106,15 +112,15 @@ class Appearance:
         scaled = (coordinates * self.texture_scale[:count]).astype(np.float32)
         return np.asarray(self.texture_mean + scaled @ self._modes[:count], np.float32)
 
-    def tell(self, shape: Floats, coefficients: Floats) -> Floats:
+    def tell(self, shape: Floats, coefficients: Floats, look: Floats) -> Floats:
         """Return what a texture is expected from, (TOLD,): see ``told``, of a shape's coordinates (S,)."""
         # Turned faces lie far out in some directions, where a line fitted to the others says little.
-        return told(np.clip(shape / self.shape_spread, -3, 3), coefficients)
+        return told(np.clip(shape / self.shape_spread, -3, 3), coefficients, look)
 
     def pack(self) -> bytes:
         """Return the model as an NPZ file, half precision where that loses nothing."""
         stream = io.BytesIO()
-        halves = ("shape_modes", "person_modes", "texture_mean", "expected", "rest")
+        halves = ("shape_modes", "person_modes", "person_expected", "texture_mean", "expected", "rest")
         names = self.__dataclass_fields__
         arrays = {
             name: getattr(self, name).astype(np.float16) if name in halves else getattr(self, name)
@@ -124,13 +130,23 @@ class Appearance:
         return stream.getvalue()
 
 
-def told(shape: Floats, coefficients: Floats) -> Floats:
+def told(shape: Floats, coefficients: Floats, look: Floats) -> Floats:
     """Return what a texture is expected from, (TOLD,) float32: the first coordinates of a shape in standard deviations,
-    the level of its light and five slopes relative to it. shape: (S,). coefficients: (TERMS, 3), of the light."""
+    the level of its light and five slopes relative to it, and the look.
+
+    shape: (S,). coefficients: (TERMS, 3), of the light. look: (9,), see ``incog.perceive.attributes.LOOK``.
+    """
     luma = coefficients @ light.LUMA
     level = max(float(luma[0]), 0.05)
     shades = np.array([np.log(level), *(luma[1:6] / level)])
-    return np.concatenate([shape[: TOLD - 6], shades]).astype(np.float32)
+    return np.concatenate([shape[:SHAPES], shades, looked(look)]).astype(np.float32)
+
+
+def looked(look: Floats) -> Floats:
+    """Return the numbers of a look, (..., 9), that faces are expected from, (..., LOOKED): age in centuries and its
+    square, female, the ethnicities but the first, whose share is what they leave, neutral and happy."""
+    age = look[..., :1]
+    return np.concatenate([age, age**2, look[..., 1:2], look[..., 3:]], -1)
 
 
 def unpack(data: bytes) -> Appearance:

@@ -10,7 +10,7 @@ import numpy as np
 
 from incog import geometry, points, shape
 from incog.appearance import grain, mesh, surround, texture
-from incog.appearance.model import Appearance
+from incog.appearance.model import Appearance, looked
 from incog.appearance.reading import Reading
 from incog.keys import Stream
 from incog.types import Floats, Key
@@ -28,16 +28,20 @@ _RING = 1.35
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Person:
-    """Who a new face shows, standard normal. shape: (I,) float32, of ``person_modes``. texture: (K,), of ``rest``."""
+    """Who a new face shows. shape: (I,) float32, of ``person_modes``. texture: (K,), of ``rest``, standard normal.
+    look: (9,), how old the face looks, and so on: see ``incog.perceive.attributes.LOOK``."""
 
     shape: Floats
     texture: Floats
+    look: Floats
 
 
-def drawn(own: Appearance, key: Key, purpose: str) -> Person:
-    """Return a person drawn from the model's prior under a key."""
-    values = Stream(key, purpose, "person").normal(len(own.person_modes) + len(own.rest)).astype(np.float32)
-    return Person(values[: len(own.person_modes)], values[len(own.person_modes) :])
+def drawn(own: Appearance, key: Key, purpose: str, look: Floats) -> Person:
+    """Return a person of a look, (9,), drawn from the model's prior under a key."""
+    count = len(own.person_modes)
+    values = Stream(key, purpose, "person").normal(count + len(own.rest)).astype(np.float32)
+    mean = own.person_expected @ np.append(looked(look), np.float32(1))
+    return Person(np.asarray(mean + own.person_rest * values[:count], np.float32), values[count:], look)
 
 
 def shape_for(own: Appearance, reading: Reading, person: Person) -> Floats:
@@ -92,8 +96,8 @@ def _holding(own: Appearance) -> tuple[Floats, Floats]:
 
 
 def texture_for(own: Appearance, reading: Reading, dense: Floats, person: Person, strength: float) -> Floats:
-    """Return a new face's texture coordinates (K,): what its shape and the light let expect, and the person's own."""
-    told = np.append(own.tell(own.shape_of(dense), reading.light), np.float32(1))
+    """Return a new face's texture coordinates (K,): what its shape, light and look let expect, and the person's own."""
+    told = np.append(own.tell(own.shape_of(dense), reading.light, person.look), np.float32(1))
     free = own.rest @ (person.texture * _tamed(len(own.rest), strength))
     return np.asarray(own.expected @ told + free, np.float32)
 

@@ -14,9 +14,13 @@ from incog.keys import Stream
 from incog.methods.aligned import goal
 from incog.methods.base import Claim, Rendered
 from incog.methods.k_same import KSame
+from incog.methods.looking import look_of
 from incog.methods.parameters import Parameter, check
 from incog.methods.per_crop import CROP_CONDITION, rest_of, scope_of
+from incog.perceive import attributes
 from incog.types import Array, Crops, Floats, Key
+
+Looks = Literal["kept", "drawn"]
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,8 @@ class AppearanceReplace:
 
     The person, shape and texture, is drawn from the model's prior under the track's key: one for a whole track. Of the
     old face come through: pose and expression of its shape, its outline roughly, the inner lips and how far the eyes
-    are open, where the irises are, its light and skin tone as a smooth surface (30 numbers), and how strong three
+    are open, where the irises are, how old it looks and of which gender, ethnicity and mood (9 numbers of the track, if
+    ``looks`` are kept), its light and skin tone as a smooth surface (30 numbers), and how strong three
     octaves of its detail are (6). Its pixels do not. Faces whose points are unknown, turned by more than 35 degrees, or
     hardly any of whose skin fits one light, are unfit.
     """
@@ -38,7 +43,7 @@ class AppearanceReplace:
         "Outline, tone of the skin, expression and movement are the person's own: how seldom the new face is "
         "recognised is measured, not proven."
     )
-    needs: ClassVar[tuple[str, ...]] = (model.NAME, shape.NAME)
+    needs: ClassVar[tuple[str, ...]] = (model.NAME, shape.NAME, attributes.NAME)
     granularity: ClassVar[Literal["image", "track", "set"]] = "track"
     reversible: ClassVar[bool] = False
     keyed: ClassVar[bool] = True
@@ -48,6 +53,10 @@ class AppearanceReplace:
     ] = 1.0
     grain: Annotated[float, Parameter("strength of the synthetic grain", 0, 1)] = 0.7
 
+    looks: Annotated[
+        Looks, Parameter("whether apparent age, gender and ethnicity are those of the old face or chance")
+    ] = "kept"
+
     def __post_init__(self) -> None:
         check(self)
 
@@ -56,7 +65,7 @@ class AppearanceReplace:
         return (
             Claim(
                 "No pixel of the face survives: the new face is drawn from a key, and the old one gives it pose, "
-                "expression, gaze, a rough outline, 30 numbers of light and 6 of grain in a frame.",
+                "expression, gaze, a rough outline, 30 numbers of light and 6 of grain in a frame, 9 of its look.",
                 holds=True,
                 scope=scope_of(frames),
                 conditions=(
@@ -72,7 +81,9 @@ class AppearanceReplace:
                 scope=scope_of(frames),
                 conditions=(
                     "the outline of the face, the tone of its skin and how it moves are the person's own",
-                    "age, gender and origin that the new face seems to have are chance, and no one's",
+                    "the age, gender and ethnicity that the new face seems to have are meant to stay"
+                    if self.looks == "kept"
+                    else "the age, gender and ethnicity that the new face seems to have are chance",
                 ),
             ),
             rest_of(frames),
@@ -89,7 +100,8 @@ class AppearanceReplace:
             if seen is None:
                 unfit[row] = True
                 continue
-            person = painting.drawn(own, key, self.name)
+            look = look_of(crops[row : row + 1]) if self.looks == "kept" else chance(key, self.name)
+            person = painting.drawn(own, key, self.name, look)
             dense = painting.shape_for(own, seen, person)
             codes = painting.texture_for(own, seen, dense, person, self.variety)
             face = painting.Face(dense, own.vector_of(codes), seen.light)
@@ -98,6 +110,15 @@ class AppearanceReplace:
             new = painting.paint(own, face, crops.pixels[row], mask, seen.matrix, finish, seen.zoom)
             np.copyto(pixels[row], np.clip(new, 0, 1), where=(mask > 0)[..., None])
         return Rendered(pixels, unfit)
+
+
+def chance(key: Key, purpose: str) -> Floats:
+    """Return a look, (9,), drawn by a key: an adult of either gender and any ethnicity, neutral."""
+    stream = Stream(key, purpose, "look")
+    age, gender, ethnicity = (float(value) for value in stream.uniform((3,)))
+    look = np.zeros(len(attributes.LOOK), np.float32)
+    look[0], look[1], look[2 + int(ethnicity * 5)], look[7] = 0.2 + 0.4 * age, gender < 0.5, 1, 1
+    return look
 
 
 @dataclass(frozen=True)

@@ -266,12 +266,17 @@ def fit(
     own = frame(shapes[front])
     mean, modes, spread = shape_space(shapes[front], SHAPES)
     _, person, extent = shape_space(shapes[front] - keep(shapes[front]), PEOPLE)
+    apart = (shapes[front] - keep(shapes[front])).reshape(len(front), -1)
+    coordinates = (apart - apart.mean(0)) @ (person / extent[:, None]).T
+    looks = model.looked(portraits.attributes[front])
+    person_expected = _regression(looks, coordinates)
+    person_left = (coordinates - looks @ person_expected[:-1] - person_expected[-1]).std(0)
     turn = _regression((shapes[front].reshape(len(front), -1) - mean) @ modes.T, portraits.pose[front, :1])
     found = take(portraits, chosen(portraits, "train", most), sources, own, light.make(own))
     parts = components(found, min(MODES, len(found.rows) // 2))
     told = np.stack(
         [
-            model.told((shapes[row].ravel() - mean) @ modes.T / spread, own_light)
+            model.told((shapes[row].ravel() - mean) @ modes.T / spread, own_light, portraits.attributes[row])
             for row, own_light in zip(found.rows[parts.kept], found.lights[parts.kept], strict=True)
         ]
     )
@@ -286,6 +291,8 @@ def fit(
         shape_modes=modes,
         shape_spread=spread,
         person_modes=person * extent[:, None],
+        person_expected=np.ascontiguousarray(person_expected.T),
+        person_rest=person_left.astype(np.float32),
         texture_mean=parts.mean,
         texture_modes=np.rint(parts.modes / scale[:, None]).astype(np.int8),
         texture_scale=scale.astype(np.float32),
@@ -301,7 +308,7 @@ def _regression(told: Any, goal: Any) -> Floats:
     inner = whole.T @ whole
     sizes = np.diag(inner)[:-1]
     # Columns that hardly vary get no large weights either.
-    ridge = 1e-3 * np.diag(np.append(sizes + 1e-3 * sizes.max(), 0))
+    ridge = 1e-3 * np.diag(np.append(sizes + 1e-3 * sizes.max() + 1e-6, 0))
     return np.linalg.solve(inner + ridge, whole.T @ goal).astype(np.float32)
 
 
@@ -311,7 +318,7 @@ def measured(
     """Return how near the model comes to faces of held-out people, by number of modes.
 
     Of the face's inner part in the model's frame, lit again: PSNR in dB and DSSIM, (1 - SSIM) / 2, in the box round
-    it. With the share of texture that shape and light let expect, and the mean error of the yaw.
+    it. With the share of texture that shape, light and look let expect, and the mean error of the yaw.
     """
     rows = chosen(portraits, "test", most)
     found = take(portraits, rows, sources, own.mesh, own.light)
@@ -322,7 +329,10 @@ def measured(
     errors: dict[int, list[tuple[float, float]]] = {count: [] for count in counts}
     apart, whole = [], []
     shapes = own.shape_of(shape.halves(portraits.dense[found.rows], SIZE))
-    for values, shown, lights, place in zip(found.values, found.shown, found.lights, shapes, strict=True):
+    looks = portraits.attributes[found.rows]
+    for values, shown, lights, place, look in zip(
+        found.values, found.shown, found.lights, shapes, looks, strict=True
+    ):
         if shown.mean() < 0.95:
             continue
         vector = _floats(values[None], full)[0]
@@ -335,7 +345,7 @@ def measured(
             one, other = (np.rint(np.where(inner[..., None], face, 0) * 255) for face in (made, goal))
             unlike = quality.dssim(one[box].astype(np.uint8), other[box].astype(np.uint8))
             errors[count].append((-10 * np.log10(max(wrong, 1e-9)), unlike))
-        apart.append(codes - own.expected @ np.append(own.tell(place, lights), np.float32(1)))
+        apart.append(codes - own.expected @ np.append(own.tell(place, lights, look), np.float32(1)))
         whole.append(codes)
     told = {"test_faces": float(len(whole))}
     for count, pairs in errors.items():
@@ -346,7 +356,7 @@ def measured(
         abs(own.yaw(place) - portraits.pose[row, 0]) for row, place in zip(found.rows, shapes, strict=True)
     ]
     return told | {
-        "texture_told_by_shape_and_light": round(1 - ratio, 3),
+        "texture_told_by_shape_light_and_look": round(1 - ratio, 3),
         "yaw_error": round(float(np.mean(yaw)), 2),
     }
 
