@@ -208,7 +208,7 @@ def _known(path: Path, pixels: Bytes, dense: Floats) -> tuple[Floats, Floats]:
     digest = hashlib.sha256(b"".join(networks.values()) + np.ascontiguousarray(dense).tobytes()).hexdigest()
     kept = path.with_name(path.name + ".known.npz")
     try:
-        with np.load(kept, allow_pickle=False) as file:
+        with np.load(io.BytesIO(kept.read_bytes()), allow_pickle=False) as file:
             if str(file["digest"]) == digest:
                 return file["embeddings"].astype(np.float32), file["attributes"].astype(np.float32)
     except Exception:
