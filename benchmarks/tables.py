@@ -318,6 +318,60 @@ def k_same(result: dict[str, Any]) -> str:
     return "\n\n".join([*parts, origin(result)])
 
 
+BANDWIDTH = 3.35e12
+"""Bytes a second of the memory of an H100 SXM GPU, by NVIDIA's data sheet."""
+
+BITS = (28, 40, 52, 60, 65, 77)
+
+
+def kdf(result: dict[str, Any]) -> str:
+    """Return the section on guessing the passphrases of vaults."""
+    names = list(result["costs"])
+    cores = result["processes"]
+    rows = [
+        [
+            f"{name}: {cost['passes']} passes, {cost['memory_kib'] // 1024} MiB, {cost['lanes']} lanes",
+            f"{cost['seconds']:.3f}",
+            f"{cost['cpu_seconds']:.3f}",
+            f"{cost['least_cpu_seconds']:.3f}",
+            f"{cost['guesses_a_second']:.1f}",
+        ]
+        for name, cost in result["costs"].items()
+    ]
+    first = result["costs"][names[0]]
+    # Of each KiB, two are read and one is written, in each pass.
+    touched = 3 * 1024 * first["passes"] * first["memory_kib"]
+    rates = {
+        f"this machine, {cores} cores": cores / first["least_cpu_seconds"],
+        "1,000 guesses/s": 1e3,
+        f"a GPU, at most {BANDWIDTH / touched:,.0f} guesses/s": BANDWIDTH / touched,
+        "1,000 such GPUs": 1e3 * BANDWIDTH / touched,
+    }
+    guessed = [[f"{bits}", *(span(2.0 ** (bits - 1) / rate) for rate in rates.values())] for bits in BITS]
+    parts = [
+        "## Guessing passphrases",
+        f"One guess at the passphrase of a [vault](format.md): {result['guesses']} of them one after another, in "
+        f"seconds by the clock and of the processor, and guesses a second of {cores} processes at once. The machine "
+        f"had other work to do (load {result['machine']['load_before']}): the least processor time says the most.",
+        table(["cost", "clock, median", "processor, median", "processor, least", "guesses/s"], rows),
+        "From that, how long it takes on average to find a passphrase of so many bits, at the default cost. The first "
+        "column goes by the least processor time. The GPU is a calculation and a bound: Argon2id cannot go faster than "
+        f"{touched / 2**20:.0f} MiB a guess pass through its memory, at {BANDWIDTH / 1e12} TB/s for an H100.",
+        table(["bits", *rates], guessed),
+        "Four words of diceware have 52 bits, five 65, six 77; `incog hide` wants 40 at least.",
+    ]
+    return "\n\n".join([*parts, origin(result)])
+
+
+def span(seconds: float) -> str:
+    """Return a time in words."""
+    for size, name in ((365.25 * 86400, "years"), (86400.0, "days"), (3600.0, "hours"), (60.0, "minutes")):
+        if seconds >= 1.5 * size:
+            count = seconds / size
+            return f"{count:,.0f} {name}" if count < 1e6 else "over a million years"
+    return f"{seconds:.0f} s"
+
+
 SECTIONS = {
     "leaks": leaks,
     "speed": speed,
@@ -327,6 +381,7 @@ SECTIONS = {
     "attributes": attributes,
     "networks": networks,
     "k-same": k_same,
+    "kdf": kdf,
 }
 
 

@@ -31,7 +31,7 @@ from incog.methods.parameters import describe
 from incog.models import Card, cards
 from incog.pipeline import Perception, parameters
 from incog.plan import Plan, PlanTrack, SelectionRecord, SourceRecord
-from incog.report import ClaimReport, FileReport, Report, Rescan
+from incog.report import ClaimReport, FileReport, Report, Rescan, VaultReport
 from incog.track import single
 from incog.types import Bytes, Frame, Layout, Track
 
@@ -83,6 +83,7 @@ FIELDS = {
     ("FileReport", "seconds"): "How long it took.",
     ("FileReport", "rescan"): "The second look.",
     ("FileReport", "claims"): "What the method promises, with its conditions, and its warnings.",
+    ("FileReport", "vault"): "The original, sealed on request; null where it was not.",
     ("FileReport", "error"): "Why it failed. It names no file.",
     ("ClaimReport", "statement"): "What is claimed.",
     ("ClaimReport", "holds"): "False for a warning.",
@@ -336,7 +337,7 @@ def report_page() -> str:
         "## The report",
         "`--report FILE` writes it. It is made to be shared: it holds no file name (unless `--report-names` is "
         "given), no place in a picture and no digest of an original.",
-        *_models(Report, FileReport, Rescan, ClaimReport),
+        *_models(Report, FileReport, Rescan, VaultReport, ClaimReport),
         _example(report),
     ]
     return "\n\n".join(parts) + "\n"

@@ -11,7 +11,6 @@ from incog.cli.failing import failing
 from incog.cli.options import Overwrite, PassphraseFile, Quiet
 from incog.cli.passphrases import opening
 from incog.cli.screen import Screen
-from incog.errors import VaultError
 from incog.media.walk import printable
 from incog.vault import files
 from incog.vault.carriers import find
@@ -42,16 +41,17 @@ def restore(
     screen = Screen(quiet=quiet)
     with failing(screen, source):
         carried = find(source)
-        wrong = files.check_binding(carried)
-        if wrong and not ignore_binding:
-            raise VaultError(
-                wrong, hint="--ignore-binding opens the vault all the same: it may belong to another picture"
-            )
+        wrong = files.check_binding(carried, ignore=ignore_binding)
         if wrong:
             screen.error(f"warning: {wrong}")
         passphrase = opening(passphrase_file)
         target = files.restore(
-            carried, passphrase, output or source, overwrite=overwrite, follow=output is None
+            carried,
+            passphrase,
+            output or source,
+            overwrite=overwrite,
+            follow=output is None,
+            ignore_binding=ignore_binding,
         )
         screen.say(
             f"{printable(source)} -> {printable(target)}: the original, bit for bit; only you can read the file"
@@ -63,7 +63,7 @@ def inspect(source: Sealed) -> None:
     with failing(Screen(), source):
         carried = find(source)
         header = carried.header
-        wrong = files.check_binding(carried)
+        wrong = files.check_binding(carried, ignore=True)
         lines = {
             "status": files.STATUS,
             "vault": f"{carried.words}, {carried.length} bytes",
