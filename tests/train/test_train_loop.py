@@ -20,7 +20,7 @@ from torch import Tensor, nn  # noqa: E402
 from incog.data import seeds  # noqa: E402
 from incog.errors import InputError, OutputError, TrainingError  # noqa: E402
 from incog.train import loop  # noqa: E402
-from incog.train.loop import Batch, Run, open_folder, read_checkpoint  # noqa: E402
+from incog.train.loop import Adversarial, Batch, Run, open_folder, read_checkpoint  # noqa: E402
 from incog.train.recipe import Recipe  # noqa: E402
 
 CPU = torch.device("cpu")
@@ -390,3 +390,110 @@ def test_a_stopped_run_saves_first(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with pytest.raises(KeyboardInterrupt):
         run.go()
     assert read_checkpoint(tmp_path / "run")["steps"] == 3
+
+
+# Playing against others
+
+
+class Dual(Tiny):
+    """The tiny task with a rival that learns how far off the network is, and by which it is led in turn."""
+
+    def __init__(self, width: int = 8, broken: int | None = None, rival_broken: int | None = None) -> None:
+        super().__init__(width, broken)
+        self.rivals = nn.ModuleDict({"judge": nn.Linear(1, 1)})
+        for parameter in self.rivals.parameters():
+            nn.init.constant_(parameter, 0.5)
+        self.rival_broken, self.frozen, self.free = rival_broken, list[bool](), list[bool]()
+        self.kept: Tensor | None = None
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        result = super().losses(batch)
+        self.frozen.append(all(not item.requires_grad for item in self.rivals.parameters()))
+        made = self.modules["network"](self.inputs[batch.rows])
+        self.kept = made.detach()
+        return {**result, "opinion": 0.01 * self.rivals["judge"](made).mean()}
+
+    def rival_losses(self, batch: Batch) -> dict[str, Tensor]:
+        assert self.kept is not None
+        self.free.append(all(item.requires_grad for item in self.rivals.parameters()))
+        apart = self.rivals["judge"](self.kept) - (self.kept - self.inputs[batch.rows] @ self.truth).abs()
+        odd = math.nan if len(self.free) - 1 == self.rival_broken else 0
+        return {"rival": apart.square().mean(), "odd rival": apart.mean() * odd}
+
+
+def _dual(out: Path, recipe: Recipe = RECIPE, *, resume: bool = False, **task: Any) -> tuple[Run, Dual]:
+    open_folder(out, recipe, resume=resume)
+    dual = Dual(**task)
+    run = Run(recipe, dual, out, device=CPU, tell=lambda line: None)
+    if resume:
+        run.load()
+    return run, dual
+
+
+def test_rivals_learn_by_an_optimiser_of_their_own(tmp_path: Path) -> None:
+    recipe = replace(RECIPE, rival_rate=0.5, warmup=0.0)
+    run, dual = _dual(tmp_path, recipe)
+    assert isinstance(dual, Adversarial)
+    before = {name: value.clone() for name, value in dual.rivals.state_dict().items()}
+    first = run.step()
+    assert set(first) == {"error", "odd", "opinion", "rival", "odd rival"}
+    assert run.rival_optimiser is not None
+    assert [group["lr"] for group in run.rival_optimiser.param_groups] == [recipe.rate / 2] * 2
+    assert [group["weight_decay"] for group in run.rival_optimiser.param_groups] == [0, 0]
+    assert any(not torch.equal(value, before[name]) for name, value in dual.rivals.state_dict().items())
+    mine = {id(item) for group in run.optimiser.param_groups for item in group["params"]}
+    assert not mine & {id(item) for item in dual.rivals.parameters()}
+    *_, last = [run.step() for _ in range(60)]
+    assert last["rival"] < first["rival"]
+
+
+def test_rivals_are_frozen_while_the_network_steps(tmp_path: Path) -> None:
+    run, dual = _dual(tmp_path)
+    for _ in range(3):
+        run.step()
+    assert dual.frozen == [True] * 3
+    assert dual.free == [True] * 3
+
+
+def test_a_resumed_run_with_rivals_is_the_run_that_was_never_stopped(tmp_path: Path) -> None:
+    whole, through = _dual(tmp_path / "whole")
+    for _ in range(8):
+        whole.step()
+    first, _ = _dual(tmp_path / "cut")
+    for _ in range(5):
+        first.step()
+    first.save()
+    second, after = _dual(tmp_path / "cut", resume=True)
+    for _ in range(3):
+        second.step()
+    for ours, theirs in ((through.modules, after.modules), (through.rivals, after.rivals)):
+        for name, value in ours.state_dict().items():
+            assert torch.equal(value, theirs.state_dict()[name]), name
+    assert whole.rival_optimiser is not None
+    assert second.rival_optimiser is not None
+    states = [run.rival_optimiser.state_dict()["state"] for run in (whole, second)]  # type: ignore[union-attr]
+    for number, state in states[0].items():
+        for name, value in state.items():
+            assert torch.equal(value, states[1][number][name])
+
+
+def test_a_checkpoint_without_rivals_is_of_another_recipe(tmp_path: Path) -> None:
+    run, _, _ = _run(tmp_path)
+    run.step()
+    run.save()
+    assert "rivals" not in read_checkpoint(tmp_path)
+    with pytest.raises(InputError, match="of another network or recipe"):
+        _dual(tmp_path, resume=True)
+
+
+def test_a_rival_that_is_no_number_ends_the_run_too(tmp_path: Path) -> None:
+    run, dual = _dual(tmp_path, rival_broken=4)
+    for _ in range(2):
+        run.step()
+    run.save()
+    kept = (tmp_path / loop.CHECKPOINT).read_bytes()
+    with pytest.raises(TrainingError, match="odd rival is not a number after 4 steps") as ended:
+        run.go()
+    assert "checkpoint.pt is the last good state" in ended.value.hint
+    assert (tmp_path / loop.CHECKPOINT).read_bytes() == kept
+    assert all(bool(torch.isfinite(value).all()) for value in dual.rivals.state_dict().values())
