@@ -30,9 +30,10 @@ from incog.perceive.recogniser import make_recogniser
 from incog.perceive.search import Searcher
 from incog.perceive.steady import Looked, steadied
 from incog.plan import Plan, PlanTrack, SourceRecord, Times, digest, tracks_of, unrolled, within
-from incog.report import ClaimReport, FileReport, Rescan, VaultReport
+from incog.report import ClaimReport, FileReport, Rescan
 from incog.rescan import COMPARED_SECONDS, Comparison, Findings, Rescanner
-from incog.types import Face, Floats, Frame, Origin, Track
+from incog.subjects import linked
+from incog.types import Face, Floats, Frame, Key, Origin, Track
 from incog.vault import files as vault
 
 Progress = Callable[[str, int, int | None], None]
@@ -177,6 +178,15 @@ def render(
     if digest(source.path, plan.scope) != plan.source.digest:
         raise PlanError("this plan was made from another file, or the file has changed since")
     covered, recognised, exposed = 0, set[int](), set[int]()
+    subjects: dict[int, int] = {}
+    scope = plan.scope
+
+    def key_of(number: int) -> Key:
+        return track_key(secret, scope, subjects.get(number, number))
+
+    if getattr(method, "identity", "track") == "stable" and source.kind != "photo":
+        watched = _watched(source, "telling apart", progress)
+        subjects = linked(watched, tracks_of(plan.tracks), perception.recogniser)
     comparison = Comparison(perception.recogniser) if options.compare else None
     with pending(target, overwrite=options.overwrite, parents=True, inputs=[source.path]) as file:
         for round_number in range(1, ROUNDS + 1):
@@ -184,7 +194,16 @@ def render(
                 _choose(comparison, source, plan)
             hulls = perception.hulls
             done = _render(
-                source, plan, file.path, method, secret, options, hulls, recognised, comparison, progress
+                source,
+                plan,
+                file.path,
+                method,
+                key_of,
+                options,
+                hulls,
+                recognised,
+                comparison,
+                progress,
             )
             seen = _Seen(method, done.fallback.whole, comparison)
             findings = _rescan(file.path, plan, perception, options, round_number, exposed, seen, progress)
@@ -200,14 +219,14 @@ def render(
                 f"{len(findings.exposed) + len(findings.recognised)} face(s) could still be seen "
                 f"after {ROUNDS} rounds of covering"
             )
+        sealed, warning = None, list[ClaimReport]()
         if options.sealing is None:
-            sealed = None
             file.publish()
         else:
             with vault.sealed(
                 file.path, target, source.path, options.sealing, overwrite=options.overwrite
             ) as made:
-                sealed = VaultReport(place=made.words, bytes=made.length, guess=str(made.cost))
+                sealed, *warning = made.told()
                 # Sealed is what lay there just now; hidden were the faces of what the plan was made from.
                 if digest(source.path, plan.scope) != plan.source.digest:
                     raise PlanError("the file changed while its faces were hidden")
@@ -234,6 +253,7 @@ def render(
         claims=[
             *(told(claim) for claim in (method.claims(frames=done.frames) if done.faces else ())),
             *(told(claim) for claim in (people.claims(plan.selection) if plan.selection else ())),
+            *warning,
         ],
         selection=people.summary(plan.selection) if plan.selection else [],
         vault=sealed,
@@ -385,15 +405,15 @@ def _render(
     plan: Plan,
     path: Path,
     method: Method,
-    secret: Secret,
+    key_of: Callable[[int], Key],
     options: Options,
     hulls: FaceHulls,
     recognised: set[int],
     comparison: Comparison | None,
     progress: Progress,
 ) -> _Done:
-    """Write the file once; once more where faces turned out to be unfit for the method. recognised: tracks that are
-    known to be."""
+    """Write the file once; once more where faces turned out to be unfit for the method. key_of: the key of a track.
+    recognised: tracks that are known to be."""
     safest = METHODS[DEFAULT]()
     fallback = Fallback(set(recognised))
     lives = {item.id: (item.start, item.start + len(item.boxes)) for item in tracks_of(plan.tracks)}
@@ -413,7 +433,7 @@ def _render(
                         item,
                         face,
                         safest if fallback.covers(item.id, frame.index) else method,
-                        track_key(secret, plan.scope, item.id),
+                        key_of(item.id),
                     )
                     for item, face in zip(tracks, looked.faces, strict=True)
                 ]

@@ -80,7 +80,8 @@ def tell(outcome: parallel.Outcome, screen: Screen) -> None:
         screen.say(f"{path} -> {target}: {report.tracks} face(s) hidden{covered}{rate}")
     if report.fallback:
         screen.say(
-            f"  {report.fallback} face(s) that {report.method} could not hide or left recognisable: filled, at least for a while"
+            f"  {report.fallback} face(s) that {report.method} could not hide or left recognisable: "
+            "filled, at least for a while"
         )
     for claim in report.claims:
         if screen.verbose or (claim.value is not None and report.method != DEFAULT):

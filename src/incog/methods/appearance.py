@@ -21,6 +21,7 @@ from incog.perceive import attributes
 from incog.types import Array, Crops, Floats, Key
 
 Looks = Literal["kept", "drawn"]
+Identity = Literal["track", "stable"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,10 @@ class AppearanceReplace:
     looks: Annotated[
         Looks, Parameter("whether apparent age, gender and ethnicity are those of the old face or chance")
     ] = "kept"
+
+    identity: Annotated[
+        Identity, Parameter("track: each track is another person; stable: one new face per person of a file")
+    ] = "track"
 
     def __post_init__(self) -> None:
         check(self)
