@@ -121,15 +121,16 @@ def test_a_short_run_learns_its_own_faces_and_becomes_files(tmp_path: Path) -> N
     task = make(side=32, own=0.9, critic=0.0, features=0.0, **UNJUDGED)
     open_folder(tmp_path, task.recipe, resume=False)
     run = run_of(task, tmp_path)
-    first = [run.step() for _ in range(5)]
-    *_, last = [run.step() for _ in range(55)]
-    assert last["picture"] < 0.6 * np.mean([losses["picture"] for losses in first])
-    assert last["tone"] < 0.6 * np.mean([losses["tone"] for losses in first])
+    steps = [run.step() for _ in range(100)]
+    for name in ("picture", "tone"):
+        first, last = (np.mean([losses[name] for losses in some]) for some in (steps[:5], steps[-5:]))
+        assert last < 0.6 * first, name
     run.save()
 
     figures = task.measure(run.average)
     assert all(np.isfinite(value) for value in figures.values())
     assert 0 < figures["own_l1"] < 0.3
+    assert 0 < figures["fresh_tone"] < 0.6
     assert -1 <= figures["fresh_cosine"] <= figures["threshold"] <= 1
     sheet = task.sheet(run.average)
     assert sheet.dtype == np.uint8

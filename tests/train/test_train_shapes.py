@@ -85,6 +85,14 @@ def test_who_sees_shapes_alone_tells_people_no_longer(found: PoseFilter) -> None
     assert figures["moved_px_at_128"] > 0
 
 
+def test_noise_of_points_grows_less_with_a_higher_floor(found: PoseFilter) -> None:
+    figures = [told(drawn(), fit(drawn(), floor=floor), "test")["noise_grows"] for floor in (1e-7, 1e-4)]
+    assert figures[1] < figures[0]
+    noise = np.random.default_rng(0).normal(0, 0.01, (3000, COUNT, 2)).astype(np.float32)
+    grown = (found(found.mean + noise) - found.mean).std() / 0.01
+    assert told(drawn(), found, "test")["noise_grows"] == pytest.approx(grown, rel=0.05)
+
+
 def test_a_filter_that_keeps_all_hides_nobody() -> None:
     eye = np.eye(2 * COUNT, dtype=np.float32)
     figures = told(drawn(), PoseFilter(shape.load().mean, eye, eye), "test")

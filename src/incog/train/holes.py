@@ -145,8 +145,8 @@ def ring_around(seen: Shown) -> Tensor:
 
 
 def toned_apart(apart: Tensor, mask: Tensor, changed: Tensor) -> Tensor:
-    """Return how far soft tones differ in the mask: whoever the face is of, light and tone of the skin are those of the
-    picture, and one cheek is not green.
+    """Return how far soft tones differ in the mask, (B,): whoever the face is of, light and tone of the skin are those
+    of the picture, and one cheek is not green.
 
     apart: (B, 3, S, S), the difference of two pictures. changed: (B,) bool, faces whose tone as a whole may be another:
     of them only its pattern counts. Cells overlap by half; those on the border count by their share in the mask.
@@ -155,10 +155,10 @@ def toned_apart(apart: Tensor, mask: Tensor, changed: Tensor) -> Tensor:
     weight = functional.avg_pool2d(mask, 2 * cell, cell)
     cells = functional.avg_pool2d(apart * mask, 2 * cell, cell) / weight.clamp(min=1e-3)
     whole = (cells * weight).sum((2, 3), keepdim=True) / weight.sum((2, 3), keepdim=True).clamp(min=1e-3)
-    cells = cells - whole * changed[:, None, None, None]
+    cells = torch.where(changed[:, None, None, None], cells - whole, cells)
     grey = (cells * cells.new_tensor(LUMA)[None, :, None, None]).sum(1, keepdim=True)
     each = (cells - grey).abs().mean(1, keepdim=True) + LIGHT * grey.abs()
-    total: Tensor = (each * weight).sum() / weight.sum().clamp(min=1e-3)
+    total: Tensor = (each * weight).sum((1, 2, 3)) / weight.sum((1, 2, 3)).clamp(min=1e-3)
     return total
 
 

@@ -49,13 +49,14 @@ TERMS = {
 _RIDGES = (1e-4, 1e-5, 1e-6)
 """Variance that attackers add to every direction, as a share of that of the largest."""
 
-_FLOOR = 1e-7
-"""Variance, in half sides squared, that is added to every direction: a hundredth of a pixel's, so that the inverse
-exists."""
+FLOOR = 1e-5
+"""Variance, in half sides squared, that is added to every direction, as of noise of a fifth of a pixel. With less, the
+filter leans on directions in which no face differs, and makes the noise of points larger: see ``noise_grows``."""
 
 
-def fit(portraits: Portraits) -> PoseFilter:
-    """Return the filter learnt from the training people. Raises InputError when too few have several pictures."""
+def fit(portraits: Portraits, *, floor: float = FLOOR) -> PoseFilter:
+    """Return the filter learnt from the training people. floor: see ``FLOOR``. Raises InputError when too few people
+    have several pictures."""
     shapes = halves(portraits.dense, SIZE)
     train = portraits.rows("train")
     inner = _within(shapes, portraits, train)
@@ -66,21 +67,26 @@ def fit(portraits: Portraits) -> PoseFilter:
     mean = everybody.mean(0)
     named = np.array([row for row in train if portraits.identities[row]], np.int64)
     known = np.concatenate([shapes[named], shapes[named][:, MIRROR] * flip])
-    floor = _FLOOR * np.eye(COUNT * 2)
-    total = _covariance(known - mean) + floor
-    within = _covariance(np.concatenate([inner, inner[:, MIRROR] * flip])) + floor
+    noise = floor * np.eye(COUNT * 2)
+    total = _covariance(known - mean) + noise
+    within = _covariance(np.concatenate([inner, inner[:, MIRROR] * flip])) + noise
     # Directions in which all people have unit variance; in them the filter is one share each.
     values, vectors = np.linalg.eigh(total)
     whiten = vectors / np.sqrt(values)
     shares, turned = np.linalg.eigh(whiten.T @ within @ whiten)
     writes = (vectors * np.sqrt(values)) @ turned
-    weights = np.ones(COUNT)
-    for name, group in GROUPS.items():
-        weights[group] = WEIGHTS[name]
-    seen = np.square(writes * np.repeat(weights, 2)[:, None]).sum(0) * shares
+    seen = np.square(writes * np.repeat(weights(), 2)[:, None]).sum(0) * shares
     best = np.argsort(np.where(shares >= LEAST, seen, 0))[::-1][:RANK]
     reads = (whiten @ turned[:, best]) * np.clip(shares[best], 0, 1)
     return PoseFilter(*(np.asarray(item, np.float32) for item in (mean, reads, writes[:, best].T)))
+
+
+def weights() -> Any:
+    """Return ``WEIGHTS`` by point, (130,) float64."""
+    found = np.ones(COUNT)
+    for name, group in GROUPS.items():
+        found[group] = WEIGHTS[name]
+    return found
 
 
 def told(portraits: Portraits, filter_: PoseFilter, split: Split) -> dict[str, float]:
@@ -103,6 +109,8 @@ def told(portraits: Portraits, filter_: PoseFilter, split: Split) -> dict[str, f
     moved = np.linalg.norm((kept - shapes)[rows], axis=2) * (SIZE / 2)
     result["moved_px_at_128"] = float(moved.mean())
     result["mouth_moved_px_at_128"] = float(moved[:, 110:130].mean())
+    # Of noise that is independent in each coordinate.
+    result["noise_grows"] = float(np.sqrt(np.square(filter_.reads @ filter_.writes).sum() / (2 * COUNT)))
     return result
 
 
@@ -146,9 +154,15 @@ def _rank1(shapes: Floats, within: Any, portraits: Portraits, rows: Integers) ->
 
 
 def write(
-    filter_: PoseFilter, portraits: Portraits, measured: dict[str, float], seconds: float, models: Path
+    filter_: PoseFilter,
+    portraits: Portraits,
+    measured: dict[str, float],
+    seconds: float,
+    models: Path,
+    *,
+    floor: float = FLOOR,
 ) -> None:
-    """Write shape.npz and shape.card.json into the folder of models."""
+    """Write shape.npz and shape.card.json into the folder of models. floor: that ``fit`` was given."""
     data = filter_.dump()
     card = Card(
         name=NAME,
@@ -161,7 +175,7 @@ def write(
         multiply_adds=int(filter_.reads.size + filter_.writes.size),
         data={name: portraits.sources.count(name) for name in dict.fromkeys(portraits.sources)},
         terms={name: TERMS.get(name, "unknown here") for name in dict.fromkeys(portraits.sources)},
-        recipe="python -m incog.train.shapes",
+        recipe=f"python -m incog.train.shapes --floor {floor:g}",
         seconds=round(seconds),
         images=len(portraits.rows("train")),
         hardware=hardware(torch.device("cpu")),
@@ -182,12 +196,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m incog.train.shapes", description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--models", type=Path, required=True)
+    parser.add_argument("--floor", type=float, default=FLOOR)
     given = parser.parse_args(arguments)
     began = time.monotonic()
     portraits = read(given.data)
-    made = fit(portraits)
+    made = fit(portraits, floor=given.floor)
     measured = told(portraits, made, "test")
-    write(made, portraits, measured, time.monotonic() - began, given.models)
+    write(made, portraits, measured, time.monotonic() - began, given.models, floor=given.floor)
     for name, value in measured.items():
         print(f"{name} {value:.4f}")
 

@@ -15,7 +15,7 @@ from torch.nn import functional
 from incog import codes, points, shape
 from incog.data.seeds import Integers, uniform
 from incog.errors import InputError, must_be
-from incog.train import holes, judges, wanted
+from incog.train import holes, judges, shapes, wanted
 from incog.train.critic import Critic, Width, flatness, loss_of_maker, losses_of_critic, shown
 from incog.train.generator_net import ATTRIBUTES, CODE, PLANES, GeneratorNet, Network, condition
 from incog.train.holes import Scenes, Shown
@@ -53,8 +53,8 @@ class Options(Shares):
     picture: L1 inside the hole, of own codes. features: L1 of what the critic sees, of own codes. ring: L1 just outside
     of the hole. tone: L1 of soft colours inside the hole, of all codes. critic: the critic's opinion.
     identity: 1 - cosine to the embedding of the code's person. repel: cosine to the original above that of the goal.
-    points: distance of dense points, of others after ``incog.shape``. look: cross entropy of attributes. flat: of the
-    critic (R1). What weighs nothing is not asked of the judges.
+    points: distance of dense points, eyes and lips before the outline, of others after ``incog.shape``. look: cross
+    entropy of attributes. flat: of the critic (R1). What weighs nothing is not asked of the judges.
     """
 
     repeat: int = 2
@@ -112,6 +112,7 @@ class Generator:
         self.shapes = self._tensor(shape.halves(self.portraits.dense, SIZE))
         self.filter = self._tensor(kept.reads), self._tensor(kept.writes)
         self.mirror = torch.tensor(points.MIRROR, device=device)
+        self.weights = self._tensor(shapes.weights() / shapes.weights().mean())
         self.judges = Judges([data["teacher"]] if "teacher" in data else []).to(device).eval()
         self.judges.requires_grad_(False)
         self.people = People(self.portraits, train, self.prior, self._identities(), device)
@@ -160,7 +161,7 @@ class Generator:
         apart, within = made - seen.picture, seen.hole * seen.inside
         result["picture"] = options.picture * holes.apart_inside(apart[own], within[own])
         # Beyond the end of the picture too: the repeated border is no truth, but a sane colour.
-        result["tone"] = options.tone * holes.toned_apart(apart, seen.hole, who.changed)
+        result["tone"] = options.tone * holes.toned_apart(apart, seen.hole, who.changed).mean()
         result["ring"] = options.ring * holes.apart_inside(apart, holes.ring_around(seen))
         faces = laid.clamp(-1, 1) * 0.5 + 0.5
         if options.identity or options.repel:
@@ -212,8 +213,9 @@ class Generator:
         # Of the faces of others only pose and expression count.
         reads, writes = self.filter
         kept = (apart[count:].flatten(1) @ reads @ writes).view_as(apart[count:])
-        distance: Tensor = torch.linalg.vector_norm(torch.cat([apart[:count], kept]), dim=2)
-        return distance.clamp(max=0.2).mean()
+        distance = torch.linalg.vector_norm(torch.cat([apart[:count], kept]), dim=2)
+        total: Tensor = (distance.clamp(max=0.2) * self.weights).mean()
+        return total
 
     def _look_loss(self, faces: Tensor, attributes: Tensor) -> Tensor:
         told = self.judges.attributes(faces)
@@ -274,7 +276,8 @@ class Generator:
     @torch.no_grad()
     def measure(self, network: nn.Module) -> dict[str, float]:
         """Figures on test faces, told by the judges that it was trained with: cosines to the original and to the code,
-        the share that is taken for the original, shift of points, sharpness, and errors of faces of their own code."""
+        the share that is taken for the original, how far tones are from the original's, shift of points, sharpness, and
+        errors of faces of their own code."""
         rows = self.test[:: max(1, len(self.test) // 256)][:256].astype(np.int64)
         index = torch.from_numpy(rows).to(self.device)
         real = self.people.identities[0][index].float()
@@ -293,13 +296,14 @@ class Generator:
             picture = seen.picture * 0.5 + 0.5
             moved = self.judges.points(faces) - self.judges.points(picture)
             five = moved[:, list(points.FIVE)].abs().mean((1, 2)) * (SIZE / 2)
-            within = seen.hole * seen.inside
+            within, same = seen.hole * seen.inside, goal.new_zeros(len(chunk), dtype=torch.bool)
             error = ((mine - picture).abs() * within).sum((1, 2, 3)) / within.sum((1, 2, 3)) / 3
             values = {
                 "fresh_cosine": (found * truth).sum(1),
                 "fresh_taken": ((found * truth).sum(1) >= threshold).float(),
                 "fresh_to_code": (found * goal).sum(1),
                 "fresh_to_each_other": (found * other).sum(1),
+                "fresh_tone": holes.toned_apart(2 * (faces - picture), within, same),
                 "five_shift": five,
                 "own_cosine": (self.judges.identity(mine)[0] * truth).sum(1),
                 "own_l1": error,
