@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +27,7 @@ from incog.vault.files import Sealing, check_binding, restore, sealed, strip
 from incog.vault.header import Cost
 from incog.vault.stream import Passphrase, open_vault
 
+ROOT = Path(__file__).resolve().parents[2]
 CHEAP = Cost(1, 8, 1)
 PHRASE = Passphrase("open sesame")
 SEALING = Sealing(PHRASE, CHEAP)
@@ -127,6 +130,25 @@ def test_the_original_comes_back_and_the_picture_is_the_same(
         assert done.sidecar == path.with_name(f"{name}.incog")
         with pytest.raises(VaultError, match="holds nothing of it"):
             strip(path, tmp_path / "public")
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_the_example_opens_it_without_incog(name: str, tmp_path: Path, original: Path) -> None:
+    path = make(tmp_path / name, 64)
+    done = seal(path, original)
+    program = [sys.executable, str(ROOT / "examples" / "open_vault.py"), str(done.sidecar or path)]
+    back = tmp_path / "back"
+    subprocess.run([*program, str(back)], input=PHRASE.value + "\n", text=True, check=True)
+    assert back.read_bytes() == original.read_bytes()
+
+
+def test_the_example_is_short_and_needs_one_package() -> None:
+    text = (ROOT / "examples" / "open_vault.py").read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 60
+    named = {
+        line.split()[1].partition(".")[0] for line in text.splitlines() if line.startswith(("import", "from"))
+    }
+    assert named - sys.stdlib_module_names == {"cryptography"}
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "lossless.webp", "a.mp4", "a.mkv"])

@@ -64,7 +64,9 @@ def test_a_photo_there_and_back(
     assert "pseudonymised, not anonymous" in hidden.err
     out = photo.with_name("holiday.incog.png")
     assert max(most_left(photo, out)) < 0.15
-    entry = json.loads(report.read_text())["files"][0]["vault"]
+    told = json.loads(report.read_text())["files"][0]
+    assert any("has the original" in claim["statement"] and not claim["holds"] for claim in told["claims"])
+    entry = told["vault"]
     assert entry["status"] == "pseudonymised, not anonymous"
     assert entry["place"].startswith("inVt")
     assert "64 MiB" in entry["guess"]
@@ -125,6 +127,13 @@ def test_without_a_passphrase_there_is_no_vault(incog: Incog, photo: Path) -> No
     result = incog(photo)
     assert "pseudonymised" not in result.err
     assert incog("inspect", photo.with_name("holiday.incog.png")).code == 1
+
+
+@pytest.mark.parametrize("command", ["restore", "inspect", "strip"])
+def test_commands_are_explained(incog: Incog, command: str) -> None:
+    result = incog(command, "--help")
+    assert result.code == 0
+    assert "passphrase" in result.out or command == "strip"
 
 
 # Passphrases

@@ -10,6 +10,7 @@ from typing import Final
 
 from incog.errors import InputError, OutputError, VaultError
 from incog.media.files import output_error, pending
+from incog.report import ClaimReport, VaultReport
 from incog.vault.carriers import SIDECAR, Carried, binding_of, embed, find, sidecar_of
 from incog.vault.header import Cost
 from incog.vault.stream import Passphrase, Sealer, open_vault, regrouped
@@ -40,6 +41,16 @@ class Sealed:
     sidecar: Path | None
     length: int
     cost: Cost
+
+    def told(self) -> tuple[VaultReport, ClaimReport]:
+        """Return what a report says of it, and the warning that every claim of a method stands under."""
+        claim = ClaimReport(
+            statement="Whoever has the passphrase, or guesses it, has the original.",
+            holds=False,
+            scope="the output with its vault",
+            conditions=["other claims hold for those who do not have it and cannot guess it"],
+        )
+        return VaultReport(place=self.words, bytes=self.length, guess=str(self.cost)), claim
 
 
 @contextmanager
