@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -10,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import av
@@ -265,6 +267,32 @@ def test_no_byte_can_be_missing(name: str, tmp_path: Path, tiny: Path) -> None:
             with pytest.raises((VaultError, InputError)):
                 opened(parts[0])
         part.write_bytes(data)
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_garbage_is_an_error_and_never_another_original(name: str, tmp_path: Path, tiny: Path) -> None:
+    path = make(tmp_path / name, 16)
+    part = seal(path, tiny).sidecar or path
+    data, random = part.read_bytes(), Random(name)
+    for _ in range(60):
+        spoiled = bytearray(data)
+        for _ in range(random.choice([1, 2, 5])):
+            at, size = random.randrange(len(data)), random.randrange(1, 40)
+            match random.randrange(3):
+                case 0:
+                    spoiled[at : at + size] = random.choice([b"\0", b"\xff", b"\x7f"]) * size
+                case 1:
+                    spoiled[at:at] = data[random.randrange(len(data)) :][:size]
+                case _:
+                    del spoiled[at : at + size]
+        if bytes(spoiled) == data:
+            continue
+        part.write_bytes(spoiled)
+        with pytest.raises((VaultError, InputError)):
+            opened(path)
+        with contextlib.suppress(VaultError, InputError):
+            carried = find(path)
+            assert b"".join(open_vault(carried.blocks(), carried.header, PHRASE).blocks) == tiny.read_bytes()
 
 
 # Edits, and vaults of others

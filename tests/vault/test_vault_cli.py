@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import typer
+from PIL import Image
 
 from incog.cli import app
 from incog.cli.passphrases import from_file
@@ -297,6 +298,22 @@ def test_a_source_that_changes_is_not_sealed(
     assert result.code == 1
     assert "changed" in result.err
     assert tree(photo.parent) == ["holiday.png"]
+
+
+def test_a_set_of_people_is_sealed_file_by_file(
+    incog: Incog, tmp_path: Path, phrase: Path, photo: Path, admiral: Any
+) -> None:
+    folder = tmp_path / "set"
+    folder.mkdir()
+    photo.replace(folder / "one.png")
+    Image.fromarray(admiral).save(folder / "two.jpg", quality=95)
+    result = incog(folder, "--method", "k-same-pixel", "--set", "k=2", "--passphrase-file", phrase)
+    assert result.code == 0
+    assert "pseudonymised, not anonymous" in result.err
+    for name in ("one.png", "two.jpg"):
+        out, back = tmp_path / "set.incog" / name, tmp_path / f"back.{name}"
+        assert incog("restore", out, "--passphrase-file", phrase, "-o", back).code == 0
+        assert back.read_bytes() == (folder / name).read_bytes()
 
 
 def test_shared_pictures_cannot_carry_vaults(incog: Incog, tmp_path: Path, phrase: Path) -> None:

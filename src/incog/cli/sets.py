@@ -96,6 +96,8 @@ def _tell(reports: Sequence[FileReport], out: Path, screen: Screen) -> None:
         if report.status == "failed":
             screen.error(f"picture {report.name} was left out: {report.error}")
     screen.say(f"-> {printable(out)}: {sum(report.faces for report in done)} face(s) hidden")
+    if done and done[0].vault:
+        screen.say(f"  {done[0].vault.status}: the originals are sealed in the files or beside them")
     for claim in done[0].claims if done else ():
         screen.say(f"  {'holds' if claim.holds else 'note'}: {claim.statement} ({claim.scope})")
     for decision in done[0].decisions if len(done) == 1 else ():
