@@ -38,8 +38,9 @@ class Codes:
     ``kind_of``, ``ANY`` where they do not matter; the last row is all faces. donors: (N, D) clusters within a sex and
     band of age, donor_kinds: (N, 4). read: (P, D), write: (D, P): from a code to its pose and back, read @ write = 1.
     directions: (R, D) orthogonal, in which faces of a class differ, as long as their standard deviation. encoder:
-    SHA-256 of the network whose codes they are. reach: the mean length of a face's code: the mean of many codes is much
-    shorter than that of any face, and what is drawn from it no face, so codes that were led are stretched to it.
+    SHA-256 of the network whose codes they are. reach: a good part of the mean length of a face's code: the mean of
+    many codes is much shorter than that of any face, and what is drawn from it no face, so codes that were led are
+    stretched to it.
     """
 
     clusters: Floats

@@ -15,6 +15,10 @@ Rows = npt.NDArray[np.int64]
 
 _ROUNDS = 12
 _RIDGE = 10.0
+REACH = 0.7
+"""Length, relative to the mean one of faces, that led codes are stretched to: shorter ones are drawn with artefacts,
+longer ones lose eyes and mouth."""
+
 _SHADES = LOOK.index("white")
 
 
@@ -63,7 +67,7 @@ def fit(
         directions=_directions(np.asarray(rest, np.float32), directions),
         least=least,
         encoder=encoder,
-        reach=float(np.linalg.norm(codes, axis=1).mean()),
+        reach=REACH * float(np.linalg.norm(codes, axis=1).mean()),
     )
 
 
