@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import re
 import runpy
@@ -96,8 +97,32 @@ def test_another_program_written_from_the_page_agrees(page: dict[str, str]) -> N
         other(vault, "creme brulee")
     with pytest.raises(InvalidTag):
         other(vault[:-1] + bytes([vault[-1] ^ 1]), "crème brûlée")
+    for vector in VECTORS:
+        if vector["expect"] == "success":
+            assert other(bytes.fromhex(vector["vault"]), vector["passphrase"]).hex() == vector["original"]
+        elif vector["expect"] in {"chunk 0", "passphrase is wrong", "check sum", "version 1"}:
+            with pytest.raises((ValueError, InvalidTag)):
+                other(bytes.fromhex(vector["vault"]), vector["passphrase"])
     original = bytes(range(256)) * 1000
     assert other(vault_of(original), PHRASE.value) == original
+
+
+VECTORS = json.loads(Path(__file__).with_name("vectors.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["name"])
+def test_vaults_of_another_writer_open_or_fail_as_they_should(vector: dict[str, str]) -> None:
+    vault, phrase = bytes.fromhex(vector["vault"]), Passphrase(vector["passphrase"])
+    if vector["expect"] == "success":
+        assert opened(vault, phrase).hex() == vector["original"]
+    else:
+        with pytest.raises(VaultError, match=vector["expect"]):
+            opened(vault, phrase)
+
+
+def test_the_vectors_are_what_their_writer_writes() -> None:
+    writer = runpy.run_path(str(Path(__file__).with_name("make_vectors.py")))
+    assert writer["vectors"]() == VECTORS
 
 
 def test_the_limits_on_the_page_are_those_of_the_code() -> None:

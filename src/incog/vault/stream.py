@@ -154,7 +154,7 @@ def _opened(reader: _Blocks, header: Header, head: bytes, keys: _Keys) -> Iterat
     while left:
         size = min(left, CHUNK)
         left -= size
-        sealed = reader.take(size + TAG)
+        sealed = reader.exactly(size + TAG)
         try:
             yield keys.cipher.decrypt(keys.nonce(number, last=left == 0), sealed, head)
         except InvalidTag:
