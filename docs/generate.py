@@ -157,6 +157,8 @@ def methods_page() -> str:
                 "[k-Same](subspace.md#k-same) says more. The picture is the mean of two people, Eileen Collins and "
                 "Grace Hopper."
             )
+        if kind.family == "generated":
+            parts.append("[Faces that never existed](generator.md) says more of the network behind it.")
         if kind.keyed:
             parts.append("The result depends on a key, which is fresh in every run unless a secret is given.")
         parts.append(

@@ -154,10 +154,11 @@ class Replace(Generated):
 
     name: ClassVar[str] = "replace"
     summary: ClassVar[str] = "a face that never existed, with the pose and expression of the old one"
-    hides_from: ClassVar[str] = "recognisers, and people who do not know hair and build of the person"
+    hides_from: ClassVar[str] = "most recognisers, and people who do not know hair and build of the person"
     weak: ClassVar[str] = (
-        "Hair, tone of the skin, expression and movement are the person's own: how seldom the new face is recognised "
-        "is measured, not proven. Blotches of colour and uneven eyes still occur."
+        "Hair, tone of the skin, expression and movement are the person's own, and recognisers see them too: some "
+        "take the new face for the person more often than the one that it was trained against. Measure it. Blotches of "
+        "colour and uneven eyes still occur."
     )
 
     age: Annotated[int, Parameter("how old the new face looks, in years; 0: as the old one", 0, 90)] = 0

@@ -81,7 +81,7 @@ class Blend(Generated):
 
     name: ClassVar[str] = "blend"
     summary: ClassVar[str] = "a face between the old one and one that never existed"
-    hides_from: ClassVar[str] = "recognisers, below a cosine of about 0.3; nobody who has the key"
+    hides_from: ClassVar[str] = "recognisers in part, as is asked for; from nobody who has the key"
     weak: ClassVar[str] = (
         "The identity of the face is read and in part kept, as much as is asked for. Who has the key and many pictures "
         "of a person can lead the codes back. In videos the face wavers, since it is read in each frame."
