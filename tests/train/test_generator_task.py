@@ -338,7 +338,51 @@ def test_shares_that_cannot_be_are_refused(changes: dict[str, Any], what: str) -
         Shares(**changes)
 
 
+# What is asked of faces
+
+
+def test_points_of_mirrored_faces_are_mirrored(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = make()
+    index, flips, pictures = torch.arange(4), torch.tensor([0.9, 0.1, 0.9, 0.1]), torch.zeros(4, 3, 64, 64)
+    shapes = shape.halves(faces().dense[:4], SIZE)
+    turned = shapes[:, list(points.MIRROR)] * np.array([-1, 1], np.float32)
+    found = np.where(flips[:, None, None] < 0.5, turned, shapes).astype(np.float32)
+    for there, low, high in ((found, 0.0, 1e-6), (found + 0.05, 0.01, 0.2)):
+        monkeypatch.setattr(task.judges, "points", lambda faces, there=there: torch.from_numpy(there))
+        assert low <= float(task._points_loss(pictures, index, flips, 2)) <= high
+
+
+def test_looks_cost_least_where_they_are_as_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = make()
+    wanted_ = torch.tensor([[0.4, 1.0, 0, 1, 0, 0, 0, 0.0, 1.0]])
+    right = {
+        "age": torch.tensor([40.0]), "gender": torch.tensor([[0.0, 1.0]]),
+        "ethnicity": torch.tensor([[0.0, 1, 0, 0, 0]]), "expression": torch.tensor([[0.0, 1.0, 0.0]]),
+    }  # fmt: skip
+
+    def cost(told: dict[str, Tensor]) -> float:
+        monkeypatch.setattr(task.judges, "attributes", lambda faces: told)
+        return float(task._look_loss(torch.zeros(1, 3, 64, 64), wanted_))
+
+    assert cost(right) == pytest.approx(0, abs=0.01)
+    for name, value in right.items():
+        wrong = value.roll(1, 1) if value.ndim > 1 else value + 20
+        assert cost({**right, name: wrong}) > 1.5, name
+
+
 # Networks
+
+
+def test_half_precision_draws_the_same_face() -> None:
+    torch.manual_seed(0)
+    network = GeneratorNet(Network(widths=(16, 16, 16, 16, 16), style=32)).eval()
+    planes, code, look = torch.rand(2, 8, 64, 64), torch.randn(2, 96), torch.rand(2, 9)
+    with torch.no_grad():
+        whole = network(planes, code, look)
+        with torch.autocast("cpu", torch.bfloat16):
+            half = network(planes, code, look)
+    assert half.dtype == torch.float32
+    assert (half - whole).abs().mean() < 0.01 * whole.abs().mean()
 
 
 def test_a_code_tells_by_its_direction_and_no_face_depends_on_others() -> None:

@@ -77,11 +77,11 @@ class Scenes:
         self.device = device
         shapes = shape.halves(portraits.dense, SIZE)
         outlines = [reach(face_outline(one)) for one in shapes]
-        corners = np.stack([inside(one) for one in portraits.corners])
-        self.whole = corners.mean((1, 2))
+        insides = np.stack([inside(one).astype(np.uint8) for one in portraits.corners])
+        self.whole = insides.mean((1, 2))
         self._pixels = Pixels(portraits.pixels, device)
         self._lines = Pixels(np.stack([drawing(one, SIZE) for one in kept(shapes)]), device)
-        self._insides = Pixels((corners * 255).astype(np.uint8)[..., None], device)
+        self._insides = Pixels((insides * np.uint8(255))[..., None], device)
         self._middles, self._radii = (
             torch.from_numpy(np.stack(column)).to(device) for column in zip(*outlines, strict=True)
         )
