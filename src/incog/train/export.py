@@ -92,7 +92,7 @@ def export_all(recipe: Recipe, run: Path, task: Task) -> list[Exported]:
         name = f"{recipe.name}-{end}"
         card = replace(
             first.card, name=name, about=words, file=f"{name}.npz", sha256=hashlib.sha256(data).hexdigest(),
-            layout="", outputs="", parameters=0, multiply_adds=0, export_difference=0.0,
+            layout="arrays by name, NPZ", outputs="", parameters=0, multiply_adds=0, export_difference=0.0,
         )  # fmt: skip
         made.append(Exported(data, card, {}))
     return made
