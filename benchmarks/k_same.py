@@ -77,13 +77,14 @@ class Shared:
         return found[self.groups]
 
 
-def usable(item: Item, method_side: int = 128) -> bool:
-    """Whether an item has a face that every method of the family can align."""
-    from incog.methods.aligned import placed
-
+def usable(item: Item, methods: Sequence[SetMethod], hulls: FaceHulls) -> bool:
+    """Whether an item has a face that all these methods can do."""
     if not item.faces or item.faces[0].points is None:
         return False
-    return placed(item.faces[0].points, method_side) is not None
+    crop = compose.crop_of(
+        samples.frame_of(item.picture), item.faces[0], mask_scale=geometry.MASK_SCALE, hulls=hulls
+    )
+    return all(method.reduced(crop) is not None for method in methods)
 
 
 def measure(
@@ -127,6 +128,7 @@ def measure(
     worst = max(found[attack] for found in rates.values() for attack in shared)
     return {
         "method": name,
+        "people": len(first),
         "k": k,
         "bound": round(bound, 4),
         "worst_shared": round(worst, 4),
@@ -158,9 +160,10 @@ def main() -> None:
         read({source: Path(path)}), ["test", "dev", "train"], people=words.people, pictures=2
     )
     items, _ = samples.load(chosen, perception.searcher, perception.hulls)
+    methods = [cast("SetMethod", make(name, {})) for name in words.method or FAMILY]
     of: dict[str, list[Item]] = {}
     for item in items:
-        if usable(item):
+        if usable(item, methods, perception.hulls):
             of.setdefault(item.person, []).append(item)
     pairs = [(some[0], some[1]) for some in of.values() if len(some) > 1]
     first, other = [one for one, _ in pairs], [two for _, two in pairs]

@@ -293,9 +293,11 @@ def k_same(result: dict[str, Any]) -> str:
         rates = [rates[attack] for rates in found["rank1"].values() if attack in rates]
         return f"{max(rates):.1%}" if rates else "–"
 
+    most = result["people"]
     rows = [
         [
-            f"`{found['method']}`",
+            f"`{found['method']}`"
+            + (f", {few:,} people" if (few := found.get("people", most)) != most else ""),
             found["k"],
             f"{found['bound']:.1%}",
             *(worst(found, attack) for attack in attacks),
