@@ -667,7 +667,7 @@ def test_wrong_choices_are_refused_before_anything_is_written(
 @pytest.mark.usefixtures("aware")
 def test_no_compare_on_the_command_line(incog: Callable[..., Any], photo: Path) -> None:
     filled = incog(photo, "--method", "cartoon")
-    assert "recognisable, filled instead" in filled.err
+    assert "left recognisable: filled" in filled.err
     drawn = incog(photo, "--method", "cartoon", "--no-compare", "--overwrite")
     assert drawn.code == 0
     assert "filled instead" not in drawn.err

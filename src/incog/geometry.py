@@ -26,6 +26,9 @@ FEATHER_MOST = 120.0
 CROP_SIZES = (64, 96, 128, 192, 256, 384, 512, 768, 1024)
 """Sides of crops in pixels; a face takes the smallest that loses no resolution."""
 
+_SURE = 0.2
+"""Pixels by which outlines are drawn too large, so that the drawing holds them."""
+
 _CORNERS = 48
 _EXPONENT = 2.5
 """Of the superellipse |x/a|^n + |y/b|^n = 1: 2 is an ellipse, larger is nearer to the box."""
@@ -109,7 +112,10 @@ def mask(outlines: Sequence[Floats], region: Region, feather: float) -> Floats:
     pad = int(np.ceil(feather)) + 2
     canvas = np.zeros((y1 - y0 + 2 * pad, x1 - x0 + 2 * pad), np.uint8)
     for outline in outlines:
-        corners = np.rint((outline - [x0 - pad, y0 - pad]) * 16).astype(np.int32)
+        # OpenCV's lines are exact to a tenth of a pixel or so: none of them may lie inside.
+        apart = outline - (outline.min(axis=0) + outline.max(axis=0)) / 2
+        away = apart / np.maximum(np.linalg.norm(apart, axis=1, keepdims=True), 1e-6)
+        corners = np.rint((outline + _SURE * away - [x0 - pad, y0 - pad]) * 16).astype(np.int32)
         cv2.fillPoly(canvas, [corners], 1, lineType=cv2.LINE_8, shift=4)
         cv2.polylines(canvas, [corners], True, 1, thickness=1, lineType=cv2.LINE_8, shift=4)
     inner = slice(pad, -pad)

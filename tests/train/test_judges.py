@@ -82,21 +82,21 @@ def test_an_augmentation_changes_a_face_a_little(judges: Judges) -> None:
     assert (plain * other).sum(1).min() > 0.99
     mirrored = middle.clone()
     mirrored[:, 4] = 0
-    flipped = judges._faces(images, mirrored)
-    assert torch.allclose(flipped, judges._faces(images, middle).flip(3), atol=1e-5)
+    flipped = judges.faces(images, mirrored)
+    assert torch.allclose(flipped, judges.faces(images, middle).flip(3), atol=1e-5)
     moved = middle.clone()
     moved[:, 0] = 1
-    shifted = judges._faces(images, moved)
+    shifted = judges.faces(images, moved)
     far = augment.similarity(torch.zeros(4), torch.ones(4), torch.full((4,), 0.04), torch.zeros(4))
-    again = augment.warp(judges._faces(images, middle), far, 112)
+    again = augment.warp(judges.faces(images, middle), far, 112)
     assert (shifted - again).abs()[..., 8:-8].max() < 0.02
 
 
 def test_half_precision_does_not_move_what_is_seen(judges: Judges) -> None:
     images, draws = tensor(picture(128)), torch.full((1, DRAWS), 0.3)
-    exact, places = judges._faces(images, draws), judges.points(images)
+    exact, places = judges.faces(images, draws), judges.points(images)
     with torch.autocast("cpu", torch.bfloat16):
-        assert torch.allclose(judges._faces(images, draws), exact, atol=1e-5)
+        assert torch.allclose(judges.faces(images, draws), exact, atol=1e-5)
         assert torch.allclose(judges.points(images), places, atol=1e-5)
 
 
