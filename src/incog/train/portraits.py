@@ -205,15 +205,17 @@ def aligned(pixels: Bytes, dense: Floats) -> Bytes:
 def _known(path: Path, pixels: Bytes, dense: Floats) -> tuple[Floats, Floats]:
     """Return embeddings and attributes: kept beside the file, or told anew where the networks or faces are others."""
     networks = {name: models.own(name) for name in (embedder_module.NAME, attributes_module.NAME)}
-    digest = hashlib.sha256(b"".join(networks.values()) + np.ascontiguousarray(dense).tobytes()).hexdigest()
+    seen = hashlib.sha256(b"".join(networks.values()))
+    for part in (pixels, dense):
+        seen.update(np.ascontiguousarray(part).data)
+    digest = seen.hexdigest()
     kept = path.with_name(path.name + ".known.npz")
     try:
         with np.load(io.BytesIO(kept.read_bytes()), allow_pickle=False) as file:
             if str(file["digest"]) == digest:
                 return file["embeddings"].astype(np.float32), file["attributes"].astype(np.float32)
-    except Exception:
-        # Not there, or damaged.
-        pass
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile):
+        pass  # Not there, or damaged: told anew.
     embed = OnnxEmbedder(networks[embedder_module.NAME], threads=1)
     look = OnnxAttributes(networks[attributes_module.NAME])
 
