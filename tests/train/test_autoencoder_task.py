@@ -106,7 +106,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(coding, "read", lambda path: faces())
         made = recipe(identity=0.0)
-        run = trained(made, task(made), tmp_path_factory.mktemp("run"), 120)
+        run = trained(made, task(made), tmp_path_factory.mktemp("run"), 150)
     run.save()
     return run
 
@@ -115,7 +115,7 @@ def test_a_short_run_learns(run: Run) -> None:
     small = task(run.recipe)
     before = small.measure(small.modules["network"])
     after = run.task.measure(run.average)
-    assert after["psnr"] > before["psnr"] + 1
+    assert after["psnr"] > before["psnr"] + 2
     assert after["l1"] < 0.8 * before["l1"]
     for variant in ("reconstruct", "cluster_mean", "attributes", "nearest", "repulsive"):
         assert -1 <= after[f"cosine_{variant}"] <= 1
@@ -234,7 +234,7 @@ def test_pose_is_kept_and_draws_turn_away() -> None:
 
 
 def test_a_tuned_encoder_comes_near_the_tables(run: Run, tmp_path: Path) -> None:
-    made = replace(recipe("tuned_encoder", variant="attributes"), rate=3e-3)
+    made = replace(recipe("tuned_encoder", variant="attributes"), rate=1e-3)
     torch.manual_seed(0)
     tuned = TunedEncoder(made, {"portraits": Path("drawn")}, CPU)
     tuned.modules["network"].load_state_dict(run.average.state_dict())
@@ -242,7 +242,7 @@ def test_a_tuned_encoder_comes_near_the_tables(run: Run, tmp_path: Path) -> None
     before = {name: value.clone() for name, value in decoder.items()}
     tuned.goals(tuned.test)
     first = tuned.measure(run.average)
-    after = trained(made, tuned, tmp_path / "tuned", 40)
+    after = trained(made, tuned, tmp_path / "tuned", 120)
     last = tuned.measure(after.average)
     assert last["code_error"] < 0.9 * first["code_error"]
     for name, value in tuned.modules["network"].decoder.state_dict().items():
