@@ -365,6 +365,35 @@ def kdf(result: dict[str, Any]) -> str:
     return "\n\n".join([*parts, origin(result)])
 
 
+def steadiness(result: dict[str, Any]) -> str:
+    """Return the section on films."""
+    rows = [
+        [
+            name,
+            row["frames_per_second"],
+            *(
+                row[part][key]
+                for part in ("warping", "flicker")
+                for key in ("ratio", "median_track", "worst_long_track")
+            ),
+        ]
+        for name, row in result["methods"].items()
+    ]
+    first = next(iter(result["methods"].values()))["warping"]
+    head = ["method", "frames/s", "warping error", "median", "worst", "flicker", "median", "worst"]
+    return "\n\n".join(
+        [
+            "## A whole film",
+            f"`{result['clip']}`, {first['pairs']} pairs of neighbouring frames of {first['tracks']} tracks. Over the "
+            "hull of each face, relative to the film's own: 1 is as steady as the original, and less is no merit. The "
+            "first of three columns adds up all pairs; then the median track, and the worst of the "
+            f"{first['long_tracks']} tracks of a second and more. Frames in a second are those of the whole command.",
+            table(head, rows),
+            origin(result),
+        ]
+    )
+
+
 def span(seconds: float) -> str:
     """Return a time in words."""
     for size, name in ((365.25 * 86400, "years"), (86400.0, "days"), (3600.0, "hours"), (60.0, "minutes")):
@@ -384,6 +413,7 @@ SECTIONS = {
     "networks": networks,
     "k-same": k_same,
     "kdf": kdf,
+    "steadiness": steadiness,
 }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
@@ -78,3 +80,30 @@ def test_faces_do_not_depend_on_their_order_where_they_lie_apart() -> None:
     one, _ = compose.hide(frame, jobs, mask_scale=1.25)
     other, _ = compose.hide(frame, jobs[::-1], mask_scale=1.25)
     np.testing.assert_array_equal(one.planes[0], other.planes[0])
+
+
+def test_near_faces_lie_over_far_ones_and_drawn_faces_over_filled_ones() -> None:
+    frame = frame_of(np.full((160, 160, 3), 128, np.uint8))
+    near, far = LARGE, Face(box=(90.0, 60.0, 130.0, 110.0))
+    tracks = single([near, far])
+
+    def colours(*fills: str) -> tuple[float, ...]:
+        """Return the colour where both faces lie, the last given being the last to be drawn."""
+        drawn = []
+        for track, face, fill in zip(tracks, (near, far), fills, strict=True):
+            job = compose.Job(track, face, make("fill", {}), Key(bytes(32)))
+            (one,), _ = compose.draw(frame, [job], compose.eggs(frame, [face], 1.25))
+            value = {"white": 1.0, "black": 0.0}[fill]
+            drawn.append(replace(one, pixels=np.full_like(one.pixels, value)))
+        orders = (drawn, drawn[::-1])
+        return tuple(float(compose.lay(frame, order).planes[0][85, 105, 0]) for order in orders)
+
+    assert colours("white", "black") == (255, 255)
+    assert colours("black", "white") == (0, 0)
+    drawn = []
+    for track, face, name, value in ((tracks[0], near, "fill", 1.0), (tracks[1], far, "replace", 0.0)):
+        seen = compose.eggs(frame, [face], 1.25)
+        (one,), _ = compose.draw(frame, [compose.Job(track, face, make("fill", {}), Key(bytes(32)))], seen)
+        job = compose.Job(track, face, make(name, {}), Key(bytes(32)))
+        drawn.append(replace(one, job=job, pixels=np.full_like(one.pixels, value)))
+    assert compose.lay(frame, drawn).planes[0][85, 105, 0] == 0

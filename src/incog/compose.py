@@ -1,4 +1,4 @@
-"""Faces of one frame through a method: align, apply, blend. Returns a new frame; the given one is not changed."""
+"""Faces of one frame through a method: ``draw`` aligns and applies it, ``lay`` blends. The frame is not changed."""
 
 from __future__ import annotations
 
@@ -28,6 +28,9 @@ class Job:
 
 LOOKS = len(LOOK)
 
+NEAR = 12
+"""Frames before and after that tell how large a face is, compared with others: half a second, or a little less."""
+
 UNCHANGED = 0.02
 """Mean change of R'G'B' in 0..1 over the hull below which a face counts as not hidden: about five of 255 levels."""
 
@@ -45,32 +48,72 @@ def eggs(frame: Frame, faces: Sequence[Face], scale: float) -> list[Seen]:
     return [Seen(geometry.hull(face, scale)) for face in faces]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Drawn:
+    """A face as its method drew it. matrix: (2, 3) float32, crop -> frame pixels. pixels: (S, S, 3) float32 in 0..1.
+    mask: (S, S) float32 in 0..1; where it is 0 the pixels are the frame's."""
+
+    job: Job
+    seen: Seen
+    matrix: Floats
+    pixels: Floats
+    mask: Floats
+
+
 def hide(
     frame: Frame, jobs: Sequence[Job], *, mask_scale: float, safest: str = "", hulls: Hulls = eggs
 ) -> tuple[Frame, set[int]]:
-    """Return the frame with the faces hidden, and the ids of tracks with a face that the method could not hide.
+    """Return the frame with the faces hidden, and the ids of tracks with a face that the method could not hide: see
+    ``draw`` and ``lay``."""
+    seen = hulls(frame, [job.face for job in jobs], mask_scale)
+    drawn, unfit = draw(frame, jobs, seen, safest=safest)
+    return lay(frame, drawn), unfit
+
+
+def draw(
+    frame: Frame, jobs: Sequence[Job], seen: Sequence[Seen], *, safest: str = ""
+) -> tuple[list[Drawn], set[int]]:
+    """Return the new faces of a frame, and the ids of tracks with a face that the method could not hide.
 
     That is one that the method called unfit, or that it left almost as it was, such as fine blocks on a small face;
-    ``safest`` names the method that is exempt from the second. Unfit faces are not written: the caller renders their
-    track with another method. Crops are all taken from the given frame, so the result does not depend on the order of
-    faces, but where masks overlap. hulls: where the masks lie.
+    ``safest`` names the method that is exempt from the second. Unfit faces are not drawn: the caller renders their
+    track with another method. Crops are all taken from the given frame: a face does not see how another was drawn.
+    seen: where each face lies.
     """
     groups: dict[tuple[int, int], list[tuple[Job, Seen, Floats]]] = defaultdict(list)
-    for job, seen in zip(jobs, hulls(frame, [job.face for job in jobs], mask_scale), strict=True):
-        matrix, size = geometry.crop_matrix(job.face, seen.outline)
-        groups[size, id(job.method)].append((job, seen, matrix))
-    result = frame.copy()
+    for job, one in zip(jobs, seen, strict=True):
+        matrix, size = geometry.crop_matrix(job.face, one.outline)
+        groups[size, id(job.method)].append((job, one, matrix))
+    drawn: list[Drawn] = []
     unfit: set[int] = set()
     for (size, _), members in groups.items():
-        crops = _crops(frame, [(job.face, seen, matrix) for job, seen, matrix in members], size)
+        crops = _crops(frame, [(job.face, one, matrix) for job, one, matrix in members], size)
         rendered = members[0][0].method(crops, [job.key for job, _, _ in members])
-        for row, (job, seen, matrix) in enumerate(members):
+        for row, (job, one, matrix) in enumerate(members):
             kept = job.method.name != safest and _is_kept(crops, rendered.pixels, row)
             if rendered.unfit[row] or kept:
                 unfit.add(job.track.id)
             else:
-                _write(result, job.face, seen.outline, matrix, rendered.pixels[row])
-    return result, unfit
+                drawn.append(Drawn(job, one, matrix, rendered.pixels[row], crops.masks[row]))
+    return drawn, unfit
+
+
+def lay(frame: Frame, drawn: Sequence[Drawn]) -> Frame:
+    """Return the frame with the new faces in their places. Where masks overlap, larger faces, which are nearer, lie
+    over smaller ones, and faces that were drawn for a whole track over others, which may not be faces."""
+    result = frame.copy()
+    for item in sorted(drawn, key=lambda item: _nearness(item.job, frame.index)):
+        _write(result, item.job.face, item.seen.outline, item.matrix, item.pixels)
+    return result
+
+
+def _nearness(job: Job, index: int) -> tuple[bool, float, int]:
+    """Return what two faces are ordered by. Sizes are means over ``NEAR`` frames either way: the order of two faces of
+    about one size must not change to and fro."""
+    row = index - job.track.start
+    boxes = job.track.boxes[max(row - NEAR, 0) : row + NEAR + 1]
+    sizes = (boxes[:, 2:] - boxes[:, :2]).max(1)
+    return job.method.granularity == "track", float(sizes.mean()), job.track.id
 
 
 def crop_of(frame: Frame, face: Face, *, mask_scale: float, hulls: Hulls = eggs) -> Crops:

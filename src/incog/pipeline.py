@@ -2,39 +2,32 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields, is_dataclass
 from fractions import Fraction
 from itertools import chain, repeat
 from pathlib import Path
 
-from incog import compose, geometry, people, track
+from incog import geometry, people, track
 from incog.errors import ExposedError, InputError, PlanError
-from incog.fallback import Fallback
 from incog.keys import FILE_ID_BYTES, Secret, track_key
 from incog.media import open_source
 from incog.media.base import OutputOptions, Source
 from incog.media.files import pending
-from incog.methods import DEFAULT, METHODS
 from incog.methods.base import Claim, Method
-from incog.perceive import attributes
-from incog.perceive.attributes import make_attributes
 from incog.perceive.detector import Hog, make_detector
-from incog.perceive.hulls import FaceHulls, make_hulls
-from incog.perceive.looks import Looks
+from incog.perceive.hulls import make_hulls
 from incog.perceive.recogniser import make_recogniser
 from incog.perceive.search import Searcher
-from incog.perceive.steady import Looked, steadied
 from incog.plan import Plan, PlanTrack, SourceRecord, Times, digest, tracks_of, unrolled, within
 from incog.report import ClaimReport, FileReport, Rescan
 from incog.rescan import COMPARED_SECONDS, Comparison, Findings, Rescanner
 from incog.subjects import linked
 from incog.types import Face, Floats, Frame, Key, Origin, Track
 from incog.vault import files as vault
+from incog.writing import Drawing, Sides, write
 
 Progress = Callable[[str, int, int | None], None]
 """Called as progress(stage, frames done, frames in all or None)."""
@@ -192,18 +185,15 @@ def render(
         for round_number in range(1, ROUNDS + 1):
             if comparison is not None:
                 _choose(comparison, source, plan)
-            hulls = perception.hulls
-            done = _render(
+            done = write(
                 source,
+                lambda: _watched(source, "hiding", progress),
                 plan,
                 file.path,
-                method,
-                key_of,
-                options,
-                hulls,
+                Drawing(method, key_of, perception.hulls, options.mask_scale),
+                options.output,
                 recognised,
                 comparison,
-                progress,
             )
             seen = _Seen(method, done.fallback.whole, comparison)
             findings = _rescan(file.path, plan, perception, options, round_number, exposed, seen, progress)
@@ -311,18 +301,6 @@ def parameters(method: Method) -> dict[str, str | int | float | bool | list[int]
     return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
-@dataclass(slots=True)
-class _Done:
-    """What one pass of writing did. faces: face appearances hidden. frames: frames with one, at least; a person can be
-    in each of them, in however many tracks."""
-
-    faces: int
-    frames: int
-    tracks: set[int]
-    fallback: Fallback
-    decisions: list[str]
-
-
 @dataclass(frozen=True, slots=True)
 class _Seen:
     """What the rescan compares hidden faces by. fallback: tracks that were filled throughout."""
@@ -336,20 +314,6 @@ class _Seen:
             self.comparison.check(
                 frame, findings, lambda number: number in self.fallback or not self.method.weak
             )
-
-
-class _Sides:
-    """The faces of a plan in a frame: those to hide, and those that stay visible."""
-
-    def __init__(self, plan: Plan) -> None:
-        self._lookup = track.by_frame(tracks_of(plan.tracks))
-        self._plans = {item.id: item for item in plan.tracks}
-
-    def hidden(self, index: int) -> list[tuple[Track, Face]]:
-        return [pair for pair in self._lookup(index) if not self._plans[pair[0].id].visible(index)]
-
-    def visible(self, index: int) -> list[tuple[Track, Face]]:
-        return [pair for pair in self._lookup(index) if self._plans[pair[0].id].visible(index)]
 
 
 def _choose(comparison: Comparison, source: Source, plan: Plan) -> None:
@@ -372,95 +336,6 @@ def _watched(source: Source, stage: str, progress: Progress, times: Times | None
         progress(stage, frame.index + 1, source.frame_count)
 
 
-def _looked(
-    frames: Iterable[Frame],
-    sides: _Sides,
-    spans: Sequence[tuple[float, float]],
-    hulls: FaceHulls,
-    scale: float,
-    looks: Looks | None,
-) -> Iterator[tuple[Looked, list[Track]]]:
-    """Yield the frames with the faces to hide in them, their points steadied along the tracks, and these tracks.
-
-    looks: tells how the faces look, where the method asks for it.
-    """
-    waiting: deque[list[Track]] = deque()
-
-    def looked() -> Iterator[Looked]:
-        for frame in frames:
-            pairs = sides.hidden(frame.index) if within(frame.time, spans) else []
-            faces = [face for _, face in pairs]
-            waiting.append([item for item, _ in pairs])
-            tracks, seen = [item.id for item, _ in pairs], hulls(frame, faces, scale)
-            if looks is not None:
-                seen = looks.told(frame, tracks, faces, seen)
-            yield Looked(frame, tracks, faces, seen)
-
-    for item in steadied(looked()):
-        yield item, waiting.popleft()
-
-
-def _render(
-    source: Source,
-    plan: Plan,
-    path: Path,
-    method: Method,
-    key_of: Callable[[int], Key],
-    options: Options,
-    hulls: FaceHulls,
-    recognised: set[int],
-    comparison: Comparison | None,
-    progress: Progress,
-) -> _Done:
-    """Write the file once; once more where faces turned out to be unfit for the method. key_of: the key of a track.
-    recognised: tracks that are known to be."""
-    safest = METHODS[DEFAULT]()
-    fallback = Fallback(set(recognised))
-    lives = {item.id: (item.start, item.start + len(item.boxes)) for item in tracks_of(plan.tracks)}
-    looks = Looks(make_attributes()) if attributes.NAME in method.needs else None
-    while True:
-        # Emptied, not removed: a file made anew would be readable by others before it was looked at again.
-        os.truncate(path, 0)
-        faces, touched, unfit, acted = 0, 0, set[tuple[int, int]](), set[int]()
-        sides = _Sides(plan)
-        times = Times()
-        with source.sink(path, options.output) as sink:
-            watched = _watched(source, "hiding", progress, times)
-            for looked, tracks in _looked(watched, sides, plan.spans, hulls, options.mask_scale, looks):
-                frame = looked.frame
-                jobs = [
-                    compose.Job(
-                        item,
-                        face,
-                        safest if fallback.covers(item.id, frame.index) else method,
-                        key_of(item.id),
-                    )
-                    for item, face in zip(tracks, looked.faces, strict=True)
-                ]
-                faces += len(jobs)
-                touched += bool(jobs)
-                acted.update(looked.tracks)
-                if comparison is not None:
-                    comparison.remember(frame, zip(looked.tracks, looked.faces, strict=True))
-                if jobs:
-                    frame, failed = compose.hide(
-                        frame,
-                        jobs,
-                        mask_scale=options.mask_scale,
-                        safest=safest.name,
-                        hulls=lambda frame, faces, scale, seen=looked.seen: list(seen),  # type: ignore[misc]
-                    )
-                    unfit.update((number, frame.index) for number in failed)
-                sink.write(frame)
-        if times.record() != [tuple(run) for run in plan.source.times]:
-            raise PlanError("the frames or time stamps of the file are not those that the plan was made from")
-        if not unfit:
-            return _Done(faces, touched, acted, fallback, list(sink.decisions))
-        if lost := {number for number, index in unfit if fallback.covers(number, index)}:
-            raise ExposedError(f"the method {safest.name} could not hide {len(lost)} face(s)")
-        fallback.add(unfit, lives, 0.0 if source.kind == "photo" else source.rate)
-
-
 def _rescan(
     path: Path,
     plan: Plan,
@@ -474,7 +349,7 @@ def _rescan(
     """Look at the written file: at frames between the plan's own keyframes, at other ones in each round, and at those
     in which an earlier round found something (``again``). Hidden faces are compared with what they were."""
     output = open_source(path)
-    sides, compared = _Sides(plan), Findings()
+    sides, compared = Sides(plan), Findings()
     acted: dict[int, bool] = {}
 
     def frames() -> Iterator[Frame]:

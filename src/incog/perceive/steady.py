@@ -6,7 +6,6 @@ outlines stay those of each frame. Points are held for a few frames, in memory.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -15,6 +14,7 @@ import numpy as np
 from incog.alignment import similarity
 from incog.outline import Seen
 from incog.types import Face, Floats, Frame
+from incog.windows import windows
 
 REACH = 3
 """How many frames before and after count."""
@@ -44,19 +44,8 @@ def steadied(frames: Iterable[Looked]) -> Iterator[Looked]:
     where it is; where this frame has none, by what became of the face's box, and they are taken only when there are
     some before and after. The result depends on the frames alone.
     """
-    window: deque[Looked] = deque()
-    due = 0
-    for item in frames:
-        window.append(item)
-        if len(window) > REACH + due:
-            yield _steady(window, due)
-            due += 1
-            if due > REACH:
-                window.popleft()
-                due -= 1
-    while due < len(window):
-        yield _steady(window, due)
-        due += 1
+    for window, place in windows(frames, REACH):
+        yield _steady(window, place)
 
 
 def _steady(window: Sequence[Looked], place: int) -> Looked:
