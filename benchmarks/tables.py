@@ -367,26 +367,21 @@ def kdf(result: dict[str, Any]) -> str:
 
 def steadiness(result: dict[str, Any]) -> str:
     """Return the section on films."""
+    parts, keys = ("face", "mask", "flicker"), ("ratio", "median_track", "worst_long_track")
     rows = [
-        [
-            name,
-            row["frames_per_second"],
-            *(
-                row[part][key]
-                for part in ("warping", "flicker")
-                for key in ("ratio", "median_track", "worst_long_track")
-            ),
-        ]
+        [name, row["frames_per_second"], *(row[part][key] for part in parts for key in keys)]
         for name, row in result["methods"].items()
     ]
-    first = next(iter(result["methods"].values()))["warping"]
-    head = ["method", "frames/s", "warping error", "median", "worst", "flicker", "median", "worst"]
+    first = next(iter(result["methods"].values()))["face"]
+    head = ["method", "frames/s", *(word for part in parts for word in (part, "median", "worst"))]
     return "\n\n".join(
         [
             "## A whole film",
-            f"`{result['clip']}`, {first['pairs']} pairs of neighbouring frames of {first['tracks']} tracks. Over the "
-            "hull of each face, relative to the film's own: 1 is as steady as the original, and less is no merit. The "
-            "first of three columns adds up all pairs; then the median track, and the worst of the "
+            f"`{result['clip']}`, {first['pairs']} pairs of neighbouring frames of {first['tracks']} tracks. Warping "
+            "error and flicker relative to the film's own: 1 is as steady as the original, and less is no merit. "
+            "Face: the warping error over the face itself, brow to chin and ear to ear. Mask: over all that masks "
+            "cover, with the background that a moving mask newly comes over, which no cover continues. Flicker: of the "
+            "aligned face. The first of three columns adds up all pairs; then the median track, and the worst of the "
             f"{first['long_tracks']} tracks of a second and more. Frames in a second are those of the whole command.",
             table(head, rows),
             origin(result),
