@@ -15,7 +15,7 @@ from incog.appearance.model import Appearance
 from incog.data.faces import template
 from incog.types import Floats
 
-TURNED = 35.0
+TURNED = 40.0
 """Yaw in degrees beyond which a face is not read: half of it is not there."""
 
 _ODDEST = 6.0

@@ -32,7 +32,7 @@ class AppearanceReplace:
     old face come through: pose and expression of its shape, its outline roughly, the inner lips and how far the eyes
     are open, where the irises are, how old it looks and of which gender, ethnicity and mood (9 numbers of the track, if
     ``looks`` are kept), its light and skin tone as a smooth surface (30 numbers), and how strong three
-    octaves of its detail are (6). Its pixels do not. Faces whose points are unknown, turned by more than 35 degrees, or
+    octaves of its detail are (6). Its pixels do not. Faces whose points are unknown, turned by more than 40 degrees, or
     hardly any of whose skin fits one light, are unfit.
     """
 
