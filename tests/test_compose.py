@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -10,9 +12,9 @@ from scipy.ndimage import gaussian_filter
 
 from incog import compose, geometry
 from incog.methods import make
-from incog.methods.base import Method
+from incog.methods.base import Method, Rendered
 from incog.track import single
-from incog.types import Bytes, Face, Frame, Key, Layout
+from incog.types import Bytes, Crops, Face, Frame, Key, Layout
 
 SMALL = Face(box=(60.0, 60.0, 72.0, 74.0))
 LARGE = Face(box=(30.0, 20.0, 120.0, 130.0))
@@ -107,3 +109,42 @@ def test_near_faces_lie_over_far_ones_and_drawn_faces_over_filled_ones() -> None
         job = compose.Job(track, face, make(name, {}), Key(bytes(32)))
         drawn.append(replace(one, job=job, pixels=np.full_like(one.pixels, value)))
     assert compose.lay(frame, drawn).planes[0][85, 105, 0] == 0
+
+
+class Looks:
+    """A method that draws with what is around a face, and remembers what it was shown."""
+
+    name, granularity = "looks", "track"
+
+    def __init__(self) -> None:
+        self.crops: list[Crops] = []
+
+    def __call__(self, crops: Crops, keys: Sequence[Key]) -> Rendered:
+        self.crops += list(crops)
+        return Rendered(1 - crops.pixels, np.zeros(len(crops), np.bool_))
+
+
+@pytest.mark.parametrize("apart", [45.0, 300.0])
+def test_a_face_is_drawn_without_the_faces_beside_it(apart: float) -> None:
+    """Whoever stands beside somebody must not go on in his hair."""
+    noise = np.random.default_rng(3).integers(0, 256, (160, 500, 3), dtype=np.uint8)
+    frame, method = frame_of(noise), Looks()
+    faces = [Face((30.0, 40.0, 70.0, 90.0)), Face((30.0 + apart, 40.0, 70.0 + apart, 90.0))]
+    jobs = [
+        compose.Job(track, face, cast("Method", method), Key(bytes(32)))
+        for track, face in zip(single(faces), faces, strict=True)
+    ]
+    compose.draw(frame, jobs, compose.eggs(frame, faces, 1.25))
+    crop = method.crops[0]
+    own, outside = crop.masks[0] >= 1, crop.masks[0] == 0
+    assert crop.pixels[0][own].std() > 0.15
+    other = geometry.apply(geometry.inverse(crop.matrices[0]), geometry.hull(faces[1], 1.1))
+    theirs = (geometry.mask([other], (0, 0, crop.size, crop.size), 0) > 0) & outside
+    if apart < 100:
+        assert theirs.sum() > 50
+        assert crop.pixels[0][theirs].std() < 0.05
+        assert crop.pixels[0][outside & ~theirs].std() > 0.1
+    else:
+        assert not theirs.any()
+        alone = compose.crop_of(frame, faces[0], mask_scale=1.25)
+        np.testing.assert_array_equal(crop.pixels, alone.pixels)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from incog import colour, geometry
+from incog.methods import DEFAULT, METHODS
 from incog.methods.base import Method
 from incog.outline import Seen
 from incog.perceive.attributes import LOOK
@@ -77,8 +78,9 @@ def draw(
 
     That is one that the method called unfit, or that it left almost as it was, such as fine blocks on a small face;
     ``safest`` names the method that is exempt from the second. Unfit faces are not drawn: the caller renders their
-    track with another method. Crops are all taken from the given frame: a face does not see how another was drawn.
-    seen: where each face lies.
+    track with another method. Crops are all taken from the given frame, but other faces in them are filled where the
+    method draws with what is around a face: nobody's face may go on in another's surroundings. seen: where each face
+    lies.
     """
     groups: dict[tuple[int, int], list[tuple[Job, Seen, Floats]]] = defaultdict(list)
     for job, one in zip(jobs, seen, strict=True):
@@ -86,8 +88,9 @@ def draw(
         groups[size, id(job.method)].append((job, one, matrix))
     drawn: list[Drawn] = []
     unfit: set[int] = set()
+    around = _covered(frame, jobs, seen)
     for (size, _), members in groups.items():
-        crops = _crops(frame, [(job.face, one, matrix) for job, one, matrix in members], size)
+        crops = _crops(frame, [(job.face, one, matrix) for job, one, matrix in members], size, around)
         rendered = members[0][0].method(crops, [job.key for job, _, _ in members])
         for row, (job, one, matrix) in enumerate(members):
             kept = job.method.name != safest and _is_kept(crops, rendered.pixels, row)
@@ -96,6 +99,32 @@ def draw(
             else:
                 drawn.append(Drawn(job, one, matrix, rendered.pixels[row], crops.masks[row]))
     return drawn, unfit
+
+
+def _covered(frame: Frame, jobs: Sequence[Job], seen: Sequence[Seen]) -> Frame | None:
+    """Return the frame with all faces filled, where a method draws with what is around a face and another lies there;
+    None where that is not so."""
+    if not any(job.method.granularity == "track" for job in jobs) or not _crowded(jobs, seen):
+        return None
+    fills = [replace(job, method=METHODS[DEFAULT]()) for job in jobs]
+    drawn, _ = draw(frame, fills, seen, safest=DEFAULT)
+    return lay(frame, drawn)
+
+
+def _crowded(jobs: Sequence[Job], seen: Sequence[Seen]) -> bool:
+    """Whether a face lies in the crop of another."""
+    places = []
+    for job, one in zip(jobs, seen, strict=True):
+        middle = (one.outline.min(0) + one.outline.max(0)) / 2
+        reach = float(np.linalg.norm(one.outline - middle, axis=1).max()) + geometry.feather_width(job.face)
+        places.append((middle, reach))
+    # A crop is a turned square round its face: its corners are this much farther than its sides.
+    return any(
+        float(np.linalg.norm(a - b)) < 1.5 * r + s
+        for number, (a, r) in enumerate(places)
+        for other, (b, s) in enumerate(places)
+        if number != other
+    )
 
 
 def lay(frame: Frame, drawn: Sequence[Drawn]) -> Frame:
@@ -136,7 +165,10 @@ def _is_kept(crops: Crops, pixels: Floats, row: int) -> bool:
     return little or float(difference.std(axis=0).mean()) < ALIKE * contrast
 
 
-def _crops(frame: Frame, members: Sequence[tuple[Face, Seen, Floats]], size: int) -> Crops:
+def _crops(
+    frame: Frame, members: Sequence[tuple[Face, Seen, Floats]], size: int, around: Frame | None = None
+) -> Crops:
+    """Return the crops of faces. around: what is to be seen outside of their masks, the frame itself by default."""
     pixels = np.empty((len(members), size, size, 3), np.float32)
     masks = np.empty((len(members), size, size), np.float32)
     points = np.full((len(members), 5, 2), np.nan, np.float32)
@@ -157,6 +189,9 @@ def _crops(frame: Frame, members: Sequence[tuple[Face, Seen, Floats]], size: int
             (0, 0, size, size),
             geometry.feather_width(face) / pixels_per_crop,
         )
+        if around is not None:
+            outside = geometry.to_crop(colour.rgb(around, region), inside, size)
+            pixels[row] = np.where(masks[row][..., None] > 0, pixels[row], outside)
         scale[row] = face.size / pixels_per_crop
         if face.points is not None:
             points[row] = geometry.apply(inverse, face.points)
