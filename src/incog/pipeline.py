@@ -27,6 +27,7 @@ from incog.rescan import COMPARED_SECONDS, Comparison, Findings, Rescanner
 from incog.subjects import linked
 from incog.types import Face, Floats, Frame, Key, Origin, Track
 from incog.vault import files as vault
+from incog.vault.patches import Changes
 from incog.writing import Drawing, Sides, write
 
 Progress = Callable[[str, int, int | None], None]
@@ -180,6 +181,12 @@ def render(
     if getattr(method, "identity", "track") == "stable" and source.kind != "photo":
         watched = _watched(source, "telling apart", progress)
         subjects = linked(watched, tracks_of(plan.tracks), perception.recogniser)
+    changes: Changes | None = None
+
+    def witness(before: Frame, after: Frame, faces: list[Face]) -> None:
+        nonlocal changes
+        changes = Changes.between(before, after, faces, source.suffix)
+
     comparison = Comparison(perception.recogniser) if options.compare else None
     with pending(target, overwrite=options.overwrite, parents=True, inputs=[source.path]) as file:
         for round_number in range(1, ROUNDS + 1):
@@ -194,6 +201,7 @@ def render(
                 options.output,
                 recognised,
                 comparison,
+                witness if options.sealing is not None and source.kind == "photo" else None,
             )
             seen = _Seen(method, done.fallback.whole, comparison)
             findings = _rescan(file.path, plan, perception, options, round_number, exposed, seen, progress)
@@ -214,7 +222,7 @@ def render(
             file.publish()
         else:
             with vault.sealed(
-                file.path, target, source.path, options.sealing, overwrite=options.overwrite
+                file.path, target, source.path, options.sealing, changes=changes, overwrite=options.overwrite
             ) as made:
                 sealed, *warning = made.told()
                 # Sealed is what lay there just now; hidden were the faces of what the plan was made from.

@@ -214,11 +214,11 @@ def test_the_end_of_the_line_does_not_belong_to_it(tmp_path: Path, end: bytes) -
 
 def test_no_option_and_no_variable_takes_a_passphrase() -> None:
     group: Any = typer.main.get_command(app)
-    for name in ("hide", "render", "restore", "inspect", "strip"):
+    for name in ("hide", "render", "restore", "inspect", "strip", "grant"):
         for parameter in group.commands[name].params:
             assert parameter.envvar is None
-            if "passphrase" in parameter.name:
-                assert parameter.is_flag or parameter.name == "passphrase_file"
+            if "passphrase" in parameter.name or "identity" in parameter.name:
+                assert parameter.is_flag or parameter.name.endswith("_file")
 
 
 def test_sealing_travels_to_another_process_without_showing() -> None:
