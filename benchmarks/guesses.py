@@ -3,7 +3,7 @@
 Half of the guesses are passphrases as incog draws them, half are the right one with one character changed, left out
 or put in. They go through the code that ``incog restore`` runs before it opens anything, against vaults of three kinds:
 with one passphrase, with that and the passphrases of two grants, and with slots. ``--passes``, ``--memory`` and
-``--lanes`` say what a guess costs: less than by default makes many guesses possible, and changes only how long one takes.
+``--lanes`` say what a guess costs: less than by default allows for more guesses, and changes only how long one takes.
 """
 
 from __future__ import annotations

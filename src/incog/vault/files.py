@@ -103,7 +103,9 @@ def sealed(
         try:
             size, room = original.stat().st_size, published.stat().st_size
             header = Header(sealing.cost, secrets.token_bytes(SALT_BYTES), binding_of(published))
-            payload = _payload(original, published, changes, whole=sealing.whole_file)
+            # What is in a slot must not tell an original from a decoy, which is a file.
+            whole = sealing.whole_file or sealing.slots is not None
+            payload = _payload(original, published, changes, whole=whole)
             if sealing.slots is None:
                 vault = _whole(header, payload, changes.patches if changes else (), sealing)
             else:

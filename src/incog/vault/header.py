@@ -35,7 +35,7 @@ MAX_LOCKS: Final = 256
 
 FILE, PIXELS, MASKS, FACE, SLOT = 1, 2, 3, 4, 5
 """Kinds of parts: a file as it was; the changed pixels of a picture and its metadata; where the faces of a file lie;
-one face; a slot, in which the first two may be, or nothing."""
+one face; a slot, which holds a file or nothing."""
 
 ORIGINALS: Final = frozenset({FILE, PIXELS, SLOT})
 

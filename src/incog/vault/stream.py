@@ -30,7 +30,7 @@ from incog.vault.header import (
 )
 
 MAX_SUFFIX: Final = 16
-_KINDS: Final = {FILE: {FILE}, PIXELS: {PIXELS}, MASKS: {MASKS}, FACE: {FACE}, SLOT: {FILE, PIXELS}}
+_KINDS: Final = {FILE: {FILE}, PIXELS: {PIXELS}, MASKS: {MASKS}, FACE: {FACE}, SLOT: {FILE}}
 """Kinds of payloads by the kind of the part."""
 
 
