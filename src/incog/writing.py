@@ -83,8 +83,8 @@ def write(
     """Write the file once; once more where faces turned out to be unfit for the method.
 
     frames: reads those of the source anew. path: a file that is there. recognised: tracks that are known to be, and are
-    filled. comparison: is told what is hidden. witness: see ``Witness``. Raises PlanError when the frames are not the plan's, ExposedError when a
-    face cannot be hidden.
+    filled. comparison: is told what is hidden. witness: see ``Witness``. Raises PlanError when the frames are not the
+    plan's, ExposedError when a face cannot be hidden.
     """
     fallback = Fallback(set(recognised))
     lives = {item.id: (item.start, item.start + len(item.boxes)) for item in tracks_of(plan.tracks)}
