@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -29,6 +30,7 @@ from incog.vault.files import Sealing, sealed, strip
 from incog.vault.header import Cost
 from incog.vault.locks import unlock
 from incog.vault.opening import check_binding, restore
+from incog.vault.slots import Decoy, Slots
 from incog.vault.stream import Passphrase
 from incog.vault.stream import opened as parts_of
 
@@ -160,6 +162,21 @@ def test_the_example_opens_it_without_incog(name: str, tmp_path: Path, original:
     )
     assert done.returncode == 0, done.stderr
     assert back.read_bytes() == original.read_bytes()
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.mp4", "a.tiff"])
+def test_slots_lie_everywhere_and_the_example_opens_each(name: str, tmp_path: Path, original: Path) -> None:
+    path, decoy = make(tmp_path / name, 64), tmp_path / "decoy.jpg"
+    decoy.write_bytes(b"nothing to see here")
+    other = Passphrase("another")
+    beside = seal(path, original, Sealing(PHRASE, CHEAP, slots=Slots(3, (Decoy(decoy, other),)))).sidecar
+    program = runpy.run_path(str(ROOT / "examples" / "open_vault.py"))["open_vault"]
+    for phrase, file in ((PHRASE, original), (other, decoy)):
+        back = restore(find(path), phrase, tmp_path / "back", overwrite=True).path
+        assert back.read_bytes() == file.read_bytes()
+        assert program((beside or path).read_bytes(), phrase.value) == file.read_bytes()
+    with pytest.raises(VaultError, match="passphrase is wrong"):
+        restore(find(path), Passphrase("a third"), tmp_path / "back", overwrite=True)
 
 
 def test_the_example_is_short_and_needs_one_package() -> None:

@@ -25,6 +25,7 @@ from incog.pipeline import Options
 from incog.vault import files
 from incog.vault.files import Sealing
 from incog.vault.locks import Identities
+from incog.vault.slots import Decoy, Slots
 from incog.vault.stream import Passphrase
 
 Incog = Callable[..., Any]
@@ -351,8 +352,8 @@ def test_options_that_make_no_sense_are_refused(
     result = incog(photo, *options)
     assert result.code == 2
     assert words in result.err
-    assert WEAK not in result.err
-    assert STRONG not in result.err
+    for secret in (WEAK, STRONG, PRIVATE):
+        assert secret not in result.err
     assert tree(photo.parent) == ["holiday.png"]
 
 
@@ -413,9 +414,12 @@ def test_sealing_travels_to_another_process_without_showing() -> None:
         device="cpu",
         threads=1,
         seeded=False,
-        options=Options(sealing=Sealing(Passphrase(STRONG))),
+        options=Options(
+            sealing=Sealing(Passphrase(STRONG), slots=Slots(2, (Decoy(Path("x"), Passphrase(OTHER)),)))
+        ),
     )
     assert STRONG not in repr(settings)
+    assert OTHER not in repr(settings)
     there = pickle.loads(pickle.dumps(settings))
     assert there.options.sealing == settings.options.sealing
 

@@ -196,6 +196,17 @@ def test_what_follows_the_end_comes_back_too(tmp_path: Path) -> None:
     assert back.path.read_bytes().endswith(b"a video, perhaps")
 
 
+def test_of_an_edited_picture_only_the_faces_come_back(tmp_path: Path) -> None:
+    case = hidden(png(tmp_path / "a.png"), Sealing(OWNER, CHEAP, sidecar=True))
+    edited = case.after.planes[0].copy()
+    edited[39] = 0
+    Image.fromarray(edited).save(case.published)
+    back = restore(find(case.published), OWNER, tmp_path / "back.png", ignore_binding=True)
+    assert "from the picture as it is now" in back.words
+    assert np.array_equal(raw(back.path)[:39], raw(case.original)[:39])
+    assert not raw(back.path)[39].any()
+
+
 def test_pixels_need_their_picture(tmp_path: Path) -> None:
     case = hidden(png(tmp_path / "a.png"), Sealing(OWNER, CHEAP, sidecar=True))
     beside = case.published.with_name("out.png.incog")

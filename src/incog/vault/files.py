@@ -11,7 +11,6 @@ from typing import Final
 
 from incog.errors import InputError, OutputError, UsageError, VaultError
 from incog.keys import SALT_BYTES
-from incog.media import decode, open_source
 from incog.media.files import output_error, pending
 from incog.report import ClaimReport, VaultReport
 from incog.vault import rebuild
@@ -208,8 +207,7 @@ def _payload(original: Path, published: Path, changes: Changes | None, *, whole:
     file = file_payload(original)
     if whole or changes is None or not changes.patches:
         return file
-    hidden = next(iter(open_source(published).frames()))
-    content = rebuild.packed(decode.read(original), changes.before, hidden, changes.patches)
+    content = rebuild.packed(original, published, changes)
     if content is None or len(content) >= file.size:
         return file
     return replace(Payload.of(PIXELS, content), suffix=original.suffix)

@@ -34,9 +34,8 @@ class Recipient:
         try:
             pyrage.x25519.Recipient.from_str(self.public)
         except pyrage.RecipientError:
-            raise UsageError(
-                f"a recipient must be a public key of age, age1..., got {self.public[:80]!r}"
-            ) from None
+            # What was given may be a secret key.
+            raise UsageError("a recipient must be a public key of age, age1..., got something else") from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,6 +93,8 @@ def _whole(carried: Carried, content: Content, rest: Iterator[Content]) -> tuple
         return content.suffix, "the original, bit for bit", _to_the_end(content.blocks, rest)
     picture = rebuilt(b"".join(content.blocks), _published(carried)[1])
     words = "the original's pixels and metadata: the same picture, not the same bytes"
+    if not carried.bound:
+        words = "the original's faces and metadata, and all else from the picture as it is now"
     return content.suffix, words, _to_the_end(iter([picture]), rest)
 
 

@@ -6,17 +6,17 @@ The result has the original's pixels and metadata, bit for bit; only their codin
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 
 from incog.errors import VaultError
-from incog.media import containers, decode
+from incog.media import containers, decode, open_source
 from incog.media.encode import png_bytes, png_chunk
-from incog.media.magic import image_format
+from incog.media.magic import HEAD, image_format
 from incog.types import Array, Frame
-from incog.vault.patches import Patch, cut, laid, pack, unpack
+from incog.vault.patches import Changes, Patch, cut, laid, pack, unpack
 
 _LENGTH: Final = struct.Struct(">I")
 _HEADER: Final = slice(8, 8 + 12 + 13)
@@ -24,22 +24,19 @@ _PLACE: Final = png_chunk(b"IDAT", b"")
 """What stands in the file for the pixels."""
 
 
-def packed(original: bytes, before: Frame, published: Frame, patches: Sequence[Patch]) -> bytes | None:
-    """Return what has to be sealed of a PNG file whose picture is ``before``, None where that would not bring it back.
-
-    published: the picture as it will be read from the published file. patches: where the two differ.
-    """
-    if image_format(original[:64]) != "png":
+def packed(original: Path, published: Path, changes: Changes) -> bytes | None:
+    """Return what has to be sealed of a PNG file, None where it is none or that would not bring it back."""
+    data = decode.read(original)
+    frame = _plain(data) if image_format(data[:HEAD]) == "png" else None
+    if frame is None:
         return None
-    frame = _plain(original)
-    if frame is None or png_bytes(decode.joined(before.planes), before.layout)[_HEADER] != original[_HEADER]:
-        return None
-    content = _LENGTH.pack(len(frame)) + frame + pack([cut(before, patch) for patch in patches])
+    faces = [cut(changes.before, patch) for patch in changes.patches]
+    content = _LENGTH.pack(len(frame)) + frame + pack(faces)
     try:
-        again = rebuilt(content, published)
+        again = rebuilt(content, next(iter(open_source(published).frames())))
     except VaultError:
         return None
-    return content if np.array_equal(_samples(again), _samples(original)) else None
+    return content if np.array_equal(_samples(again), _samples(data)) else None
 
 
 def rebuilt(content: bytes, published: Frame) -> bytes:
