@@ -147,7 +147,8 @@ def grant(
         numbers = _numbers(faces)
         owner = opening(passphrase_file, identity_file, "Your passphrase: ")
         holder = granting(to_passphrase_file, to_recipient or (), allow_weak=allow_weak, screen=screen)
-        target = output or source.with_name(f"{source.stem}.granted{source.suffix}")
+        picture = carried.picture or source
+        target = output or picture.with_name(f"{picture.stem}.granted{picture.suffix}")
         done = grants.grant(carried, owner, numbers, holder, target, alone=alone, overwrite=overwrite)
         named = ", ".join(str(number) for number in numbers)
         beside = f" and {printable(done.sidecar)}" if done.sidecar else ""
