@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,7 +28,7 @@ SAFEST = METHODS[DEFAULT]()
 """What hides a face that the method cannot do."""
 
 
-Witness = Callable[[Frame, Frame, list[Face]], None]
+Witness = Callable[[Frame, Frame, Sequence[compose.Drawn]], None]
 """Is shown each frame with faces as it was and as it is written, and the faces; once more when all is written anew."""
 
 
@@ -101,7 +101,7 @@ def write(
             for scene in calm.calmed(scenes) if drawing.method.granularity == "track" else scenes:
                 frame = compose.lay(scene.frame, scene.drawn) if scene.drawn else scene.frame
                 if witness is not None and scene.drawn:
-                    witness(scene.frame, frame, [item.job.face for item in scene.drawn])
+                    witness(scene.frame, frame, scene.drawn)
                 sink.write(frame)
             done.decisions = list(sink.decisions)
         if times.record() != [tuple(run) for run in plan.source.times]:

@@ -16,7 +16,7 @@ from incog.errors import UsageError
 from incog.media.walk import printable
 from incog.vault import files, grants
 from incog.vault.carriers import Carried, find
-from incog.vault.header import FACE, PASSPHRASE, SLOT, VERSION, Header
+from incog.vault.header import FACE, PASSPHRASE, SLOT, TRACK, VERSION, Header
 from incog.vault.locks import count_of
 from incog.vault.opening import check_binding
 from incog.vault.opening import restore as bring_back
@@ -84,6 +84,10 @@ def inspect(source: Sealed) -> None:
             typer.echo(f"{name + ':':<12}{words}")
         for number, (x, y, width, height) in grants.faces_of(header).items():
             typer.echo(f"{f'face {number}:':<12}{width} x {height} pixels at {x}, {y}")
+        for number, item in grants.tracks_of(header).items():
+            x, y, width, height = item.box
+            frames = f"frames {item.first} to {item.last}"
+            typer.echo(f"{f'face {number}:':<12}{frames}, half way {width} x {height} pixels at {x}, {y}")
 
 
 def strip(
@@ -140,7 +144,7 @@ def grant(
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
-    """Let somebody bring back some faces of a photo, and no others. A grant cannot be revoked."""
+    """Let somebody bring back some faces of a photo or a video, and no others. A grant cannot be revoked."""
     screen = Screen(quiet=quiet)
     with failing(screen, source):
         carried = find(source)
@@ -189,7 +193,7 @@ def _holds(header: Header, published: int) -> str:
     ]
     if header.parts[0].kind == SLOT:
         words.append(told(header, published))
-    granted = [part for part in header.parts if part.kind == FACE]
+    granted = [part for part in header.parts if part.kind in {FACE, TRACK}]
     if granted:
         numbers = ", ".join(str(part.number) for part in granted)
         words.append(f"face(s) {numbers} for grants, {sum(part.length for part in granted)} bytes")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,12 +16,13 @@ from incog.report import ClaimReport, VaultReport
 from incog.vault import rebuild
 from incog.vault.build import Made, made
 from incog.vault.carriers import SIDECAR, binding_of, embed, find, sidecar_of
-from incog.vault.header import FILE, MASKS, PIXELS, Cost, Header, Lock, Part, boxes_packed
+from incog.vault.header import FILE, MASKS, PIXELS, TRACKS, Cost, Header, Lock, Part, boxes_packed
 from incog.vault.locks import Recipient, fresh, passphrase_lock, recipients_lock
-from incog.vault.patches import Changes, Patch, pack
+from incog.vault.patches import Changes, pack
 from incog.vault.slots import Slots, filled, told
 from incog.vault.stream import Passphrase, Payload, written
 from incog.vault.tails import blocks_of
+from incog.vault.tracks import Tracks
 
 STATUS: Final = "pseudonymised, not anonymous"
 """What a published file is as long as a vault of it exists."""
@@ -88,15 +89,16 @@ def sealed(
     original: Path,
     sealing: Sealing,
     *,
-    changes: Changes | None = None,
+    changes: Changes | Tracks | None = None,
     overwrite: bool = False,
 ) -> Iterator[Sealed]:
     """Seal ``original`` into the file ``published``, which will be named ``target``, and open it again to be sure.
 
-    changes: the picture of a photo and where it was changed; then the faces can be granted one by one, and where that
-    brings back the picture and is smaller, only the changed pixels are sealed. A file beside takes its name when the
-    context is entered and loses it again when the body fails. Raises InputError, OutputError and VaultError;
-    ``published`` is then not to be published.
+    changes: where it was changed, so that faces can be granted one by one. Of a photo only the changed pixels are
+    sealed where they bring back the picture and are smaller. A file beside takes its name when the context is entered
+    and loses it again when the body fails.
+
+    Raises InputError, OutputError and VaultError; ``published`` is then not to be published.
     """
     with ExitStack() as stack:
         try:
@@ -106,7 +108,7 @@ def sealed(
             whole = sealing.whole_file or sealing.slots is not None
             payload = _payload(original, published, changes, whole=whole)
             if sealing.slots is None:
-                vault = _whole(header, payload, changes.patches if changes else (), sealing)
+                vault = _whole(header, payload, changes, sealing)
             else:
                 assert sealing.passphrase is not None
                 contents = [(sealing.passphrase, payload)]
@@ -202,10 +204,10 @@ def strip(path: Path, target: Path, *, overwrite: bool = False) -> None:
         file.publish()
 
 
-def _payload(original: Path, published: Path, changes: Changes | None, *, whole: bool) -> Payload:
+def _payload(original: Path, published: Path, changes: Changes | Tracks | None, *, whole: bool) -> Payload:
     """Return the smaller of the original file and of the changed pixels, where these bring back the picture."""
     file = file_payload(original)
-    if whole or changes is None or not changes.patches:
+    if whole or not isinstance(changes, Changes) or not changes.patches:
         return file
     content = rebuild.packed(original, published, changes)
     if content is None or len(content) >= file.size:
@@ -213,13 +215,18 @@ def _payload(original: Path, published: Path, changes: Changes | None, *, whole:
     return replace(Payload.of(PIXELS, content), suffix=original.suffix)
 
 
-def _whole(header: Header, payload: Payload, faces: Sequence[Patch], sealing: Sealing) -> Made:
+def _whole(header: Header, payload: Payload, changes: Changes | Tracks | None, sealing: Sealing) -> Made:
     ring = fresh()
+    faces = changes.patches if isinstance(changes, Changes) else ()
     boxes = boxes_packed([face.box for face in faces])
     contents = [(Part(payload.kind, 1, payload.padded, boxes), payload)]
     if faces and payload.kind == FILE:
         masks = Payload.of(MASKS, pack(faces))
         contents.append((Part(MASKS, 1, masks.padded), masks))
+    if isinstance(changes, Tracks) and changes.frames:
+        table = Payload.of(TRACKS, changes.pack())
+        public = b"".join(summary.pack() for summary in changes.summaries())
+        contents.append((Part(TRACKS, 1, table.padded, public), table))
     locks: list[Lock] = []
     if sealing.passphrase is not None:
         locks.append(passphrase_lock(sealing.passphrase, header, ring))

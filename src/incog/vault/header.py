@@ -33,9 +33,9 @@ MAX_PAYLOAD: Final = CHUNK << 32
 MAX_TABLE: Final = 1 << 20
 MAX_LOCKS: Final = 256
 
-FILE, PIXELS, MASKS, FACE, SLOT = 1, 2, 3, 4, 5
-"""Kinds of parts: a file as it was; the changed pixels of a picture and its metadata; where the faces of a file lie;
-one face; a slot, which holds a file or nothing."""
+FILE, PIXELS, MASKS, FACE, SLOT, TRACKS, TRACK = range(1, 8)
+"""Kinds of parts: a file as it was; the changed pixels of a picture and its metadata; where the faces of a photo lie;
+one face; a slot, which holds a file or nothing; where the faces of a video lie; one face through a video."""
 
 ORIGINALS: Final = frozenset({FILE, PIXELS, SLOT})
 

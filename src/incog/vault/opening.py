@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from incog.errors import VaultError
-from incog.media import decode
+from incog.media import decode, open_source
+from incog.media.base import OutputOptions
 from incog.media.encode import encode
 from incog.media.files import output_error, pending
 from incog.media.image import ImageSource
 from incog.types import Frame
 from incog.vault.carriers import Carried
-from incog.vault.header import FACE, FILE, ORIGINALS
+from incog.vault.header import FACE, FILE, ORIGINALS, TRACK
 from incog.vault.locks import Opener, unlock
 from incog.vault.patches import Patch, laid, unpack
 from incog.vault.rebuild import rebuilt
 from incog.vault.stream import Content, opened
+from incog.vault.tracks import laid_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,7 @@ def restore(
     ignore_binding: bool = False,
 ) -> Restored:
     """Write what the opener has the keys of, readable by its owner only: the original, or else the published picture
-    with the granted faces put back, as PNG.
+    with the granted faces put back, as PNG, or the video, encoded anew.
 
     follow: not to ``target``, but to a name beside it with the result's suffix, ``photo.restored.jpg``.
     ignore_binding: although ``check_binding`` finds something wrong. Raises VaultError and OutputError; then nothing is
@@ -46,29 +49,48 @@ def restore(
     """
     check_binding(carried, ignore=ignore_binding)
     ring = unlock(carried.header, opener)
-    contents = opened(carried.blocks(), carried.header, lambda part: ring.key(carried.header.core, part))
-    original, patches = None, list[Patch]()
-    for content in contents:
-        if content.part.kind in ORIGINALS:
-            original = content
-            break
-        if content.part.kind == FACE:
-            patches += unpack(b"".join(content.blocks))
-    if original is None:
-        suffix, words, blocks = _granted(carried, patches)
-    else:
-        suffix, words, blocks = _whole(carried, original, contents)
-    place = _restored(target, suffix) if follow else target
-    inputs = [carried.path, *([carried.picture] if carried.picture else [])]
-    with pending(place, overwrite=overwrite, private=True, inputs=inputs) as file:
-        try:
-            with file.path.open("wb") as out:
-                for block in blocks:
-                    out.write(block)
-        except OSError as error:
-            raise output_error(place, error) from error
-        file.publish()
-    return Restored(place, words)
+    with ExitStack() as stack:
+        contents = opened(carried.blocks(), carried.header, lambda part: ring.key(carried.header.core, part))
+        original, patches, tracks = None, list[Patch](), dict[int, Path]()
+        for content in contents:
+            if content.part.kind in ORIGINALS:
+                original = content
+                break
+            if content.kind == FACE:
+                patches += unpack(b"".join(content.blocks))
+            elif content.kind == TRACK:
+                scratch = stack.enter_context(pending(target, overwrite=True, private=True)).path
+                _write(scratch, content.blocks)
+                tracks[content.part.number] = scratch
+        if original is not None:
+            found = _whole(carried, original, contents)
+        elif tracks:
+            found = _tracks(carried, tracks)
+        else:
+            found = _granted(carried, patches)
+        place = _restored(target, found.suffix) if follow else target
+        inputs = [carried.path, *([carried.picture] if carried.picture else [])]
+        with pending(place, overwrite=overwrite, private=True, inputs=inputs) as file:
+            try:
+                found.write(file.path)
+            except OSError as error:
+                raise output_error(place, error) from error
+            file.publish()
+    return Restored(place, found.words)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What is to be written: its suffix, what it is in words, and what writes it."""
+
+    suffix: str
+    words: str
+    write: Callable[[Path], None]
+
+
+def _write(path: Path, blocks: Iterable[bytes]) -> None:
+    with path.open("wb") as out:
+        out.writelines(blocks)
 
 
 def check_binding(carried: Carried, *, ignore: bool = False) -> str | None:
@@ -88,38 +110,60 @@ def check_binding(carried: Carried, *, ignore: bool = False) -> str | None:
     )
 
 
-def _whole(carried: Carried, content: Content, rest: Iterator[Content]) -> tuple[str, str, Iterable[bytes]]:
+def _whole(carried: Carried, content: Content, rest: Iterator[Content]) -> _Found:
     if content.kind == FILE:
-        return content.suffix, "the original, bit for bit", _to_the_end(content.blocks, rest)
-    picture = rebuilt(b"".join(content.blocks), _published(carried)[1])
-    words = "the original's pixels and metadata: the same picture, not the same bytes"
-    if not carried.bound:
-        words = "the original's faces and metadata, and all else from the picture as it is now"
-    return content.suffix, words, _to_the_end(iter([picture]), rest)
+        words, blocks = "the original, bit for bit", content.blocks
+    else:
+        words = "the original's pixels and metadata: the same picture, not the same bytes"
+        if not carried.bound:
+            words = "the original's faces and metadata, and all else from the picture as it is now"
+        blocks = iter([rebuilt(b"".join(content.blocks), _published(carried)[1])])
+
+    def write(path: Path) -> None:
+        _write(path, blocks)
+        # To the end: what is damaged in the rest of the vault must not go unnoticed.
+        for _ in rest:
+            pass
+
+    return _Found(content.suffix, words, write)
 
 
-def _to_the_end(blocks: Iterator[bytes], contents: Iterator[Content]) -> Iterator[bytes]:
-    """Yield the blocks, and read the rest of the vault: what is damaged there must not go unnoticed."""
-    yield from blocks
-    for _ in contents:
-        pass
-
-
-def _granted(carried: Carried, patches: list[Patch]) -> tuple[str, str, Iterable[bytes]]:
+def _granted(carried: Carried, patches: list[Patch]) -> _Found:
     if not patches:
         raise VaultError("the vault no longer holds what these keys open")
     source, frame = _published(carried)
-    numbers = ", ".join(str(number) for number in sorted({patch.number for patch in patches}))
-    words = f"the published picture with face(s) {numbers} as they were; all others stay hidden"
-    return ".png", words, [_png(source, laid(frame, patches))]
+    picture = _png(source, laid(frame, patches))
+    words = f"the published picture with {_named(patch.number for patch in patches)}"
+    return _Found(".png", words, lambda path: _write(path, [picture]))
+
+
+def _tracks(carried: Carried, tracks: Mapping[int, Path]) -> _Found:
+    source = open_source(_picture(carried))
+
+    def write(path: Path) -> None:
+        with ExitStack() as stack:
+            files = [stack.enter_context(place.open("rb")) for place in tracks.values()]
+            sink = stack.enter_context(source.sink(path, OutputOptions()))
+            for frame in laid_in(source.frames(), files):
+                sink.write(frame)
+
+    return _Found(source.suffix, f"the published video, encoded anew, with {_named(tracks)}", write)
+
+
+def _named(numbers: Iterable[int]) -> str:
+    return f"face(s) {', '.join(map(str, sorted(set(numbers))))} as they were; all others stay hidden"
+
+
+def _picture(carried: Carried) -> Path:
+    if carried.picture is None:
+        raise VaultError(
+            "the published file is not beside its vault, and the vault holds only what was changed in it"
+        )
+    return carried.picture
 
 
 def _published(carried: Carried) -> tuple[ImageSource, Frame]:
-    if carried.picture is None:
-        raise VaultError(
-            "the published picture is not beside its vault, and the vault holds only what was changed in it"
-        )
-    source = ImageSource(carried.picture)
+    source = ImageSource(_picture(carried))
     return source, next(iter(source.frames()))
 
 

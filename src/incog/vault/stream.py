@@ -23,6 +23,8 @@ from incog.vault.header import (
     PIXELS,
     SLOT,
     TAG,
+    TRACK,
+    TRACKS,
     TRAILER_BYTES,
     Header,
     Part,
@@ -30,8 +32,8 @@ from incog.vault.header import (
 )
 
 MAX_SUFFIX: Final = 16
-_KINDS: Final = {FILE: {FILE}, PIXELS: {PIXELS}, MASKS: {MASKS}, FACE: {FACE}, SLOT: {FILE}}
-"""Kinds of payloads by the kind of the part."""
+_KINDS: Final = {SLOT: FILE} | {kind: kind for kind in (FILE, PIXELS, MASKS, FACE, TRACKS, TRACK)}
+"""The kind of the payload by that of the part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +206,7 @@ def _content(part: Part, blocks: Iterator[bytes]) -> Content:
     kind, length = reader.exactly(2)
     suffix = reader.exactly(length)
     size = int.from_bytes(reader.exactly(8), "big")
-    if kind not in _KINDS.get(part.kind, ()):
+    if kind != _KINDS.get(part.kind):
         raise VaultError(f"the vault holds something that this version does not know: kind {kind}")
     return Content(part, kind, suffix.decode("utf-8", "surrogateescape"), size, _inner(reader, size))
 
