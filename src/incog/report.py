@@ -54,7 +54,7 @@ class VaultReport(_Model):
     place: str
     bytes: int
     share: float | None = None
-    holds: str
+    holds: str = ""
     guess: str
 
 

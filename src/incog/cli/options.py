@@ -12,8 +12,8 @@ from incog.perceive.detector import DETECTORS
 from incog.vault.slots import LEAST, MOST, USUAL
 
 
-class Reversible(StrEnum):
-    """How the original can be brought back."""
+class Recovery(StrEnum):
+    """What a passphrase brings back."""
 
     exact = "exact"
     slots = "slots"
@@ -149,8 +149,8 @@ IdentityFile = Annotated[
         "--identity-file", help="Open with the age identities in a file that only its owner can read."
     ),
 ]
-ReversibleMode = Annotated[
-    Reversible | None,
+Reversible = Annotated[
+    Recovery | None,
     typer.Option(
         "--reversible",
         help="exact: one original (default). slots: several payloads of one size, of which some may be random bytes.",

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from incog.cli.options import Reversible
+from incog.cli.options import Recovery
 from incog.cli.screen import Screen
 from incog.errors import InputError, UsageError
 from incog.keys import MAX_PASSPHRASE_BYTES
@@ -31,7 +31,7 @@ class Wanted:
     passphrase_file: Path | None
     allow_weak: bool
     recipients: tuple[str, ...]
-    reversible: Reversible | None
+    reversible: Recovery | None
     slots: int | None
     decoy: Path | None
     decoy_passphrase_file: Path | None
@@ -48,7 +48,7 @@ def sealing(wanted: Wanted, screen: Screen) -> Sealing | None:
     by_phrase = wanted.passphrase or wanted.passphrase_file is not None
     if wanted.passphrase and wanted.passphrase_file is not None:
         raise UsageError("--passphrase and --passphrase-file must not be given together")
-    in_slots = wanted.reversible is Reversible.slots
+    in_slots = wanted.reversible is Recovery.slots
     _refuse(
         {
             "--allow-weak": wanted.allow_weak,
