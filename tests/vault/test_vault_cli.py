@@ -293,6 +293,8 @@ def test_a_decoy_is_had_with_another_passphrase(
     assert (tmp_path / "one").read_bytes() == photo.read_bytes()
     assert incog("restore", out, "--passphrase-file", friend, "-o", tmp_path / "two").code == 0
     assert (tmp_path / "two").read_bytes() == decoy.read_bytes()
+    missing = incog(photo, "--passphrase-file", phrase, "--reversible", "slots", "--decoy", tmp_path / "no")
+    assert (missing.code, "the decoy must be a file" in missing.err) == (1, True)
     refused = incog(photo.parent, "--passphrase-file", phrase, "--reversible", "slots", "--decoy", decoy)
     assert refused.code == 2
 
@@ -338,7 +340,7 @@ REFUSED: dict[str, tuple[list[str], list[str], str]] = {
         "the number of slots must be from 2 to 8",
     ),
     "the same for the decoy": (
-        ["--passphrase", "--reversible", "slots", "--decoy", "x.png"],
+        ["--passphrase", "--reversible", "slots", "--decoy", __file__],
         [STRONG, STRONG, STRONG, STRONG],
         "a passphrase of its own",
     ),

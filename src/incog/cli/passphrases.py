@@ -12,6 +12,7 @@ from incog.cli.options import Recovery
 from incog.cli.screen import Screen
 from incog.errors import InputError, UsageError
 from incog.keys import MAX_PASSPHRASE_BYTES
+from incog.media.walk import printable
 from incog.private import read_private
 from incog.vault.files import Sealing
 from incog.vault.locks import Identities, Opener, Recipient
@@ -90,6 +91,8 @@ def sealing(wanted: Wanted, screen: Screen) -> Sealing | None:
     if in_slots:
         decoys: tuple[Decoy, ...] = ()
         if wanted.decoy is not None:
+            if not wanted.decoy.is_file():
+                raise InputError(f"the decoy must be a file, got {printable(wanted.decoy)}")
             phrase = _strong(
                 wanted.decoy_passphrase_file, "Passphrase for the decoy: ", wanted.allow_weak, screen
             )
