@@ -1,18 +1,19 @@
 """What one guess at a vault's passphrase costs on this machine: ``python benchmarks/kdf.py --out
 benchmarks/results/kdf.json``. ``tables.py`` makes the table of docs/benchmarks.md from it.
 
-A guess is what an attacker has to do at least: Argon2id with the parameters in the header, the key that the commitment
-comes from, and a comparison. Timed are single guesses, one after another, by the clock and by the time that the
+A guess is what an attacker has to do at least: Argon2id with the parameters in the header, the key of the lock, and the
+lock's authenticator. Timed are single guesses, one after another, by the clock and by the time that the
 processor worked on them, which other programs disturb less; and as many processes as there are cores at once.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
+import secrets
 import statistics
 import time
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ from typing import Any
 import common
 from incog.errors import VaultError
 from incog.vault.header import Cost, Header
-from incog.vault.stream import Passphrase, Sealer, open_vault
+from incog.vault.locks import fresh, passphrase_lock, unlock
+from incog.vault.stream import Passphrase
 
 COSTS = {
     "default": Cost(),
@@ -29,11 +31,11 @@ COSTS = {
 }
 
 
-def guess(vault: bytes, number: int) -> tuple[float, float]:
+def guess(vault: Header, number: int) -> tuple[float, float]:
     """Try one wrong passphrase; return the seconds that it took, by the clock and of the processor."""
     began, worked = time.perf_counter(), time.process_time()
     try:
-        open_vault([vault], Header.parse(vault), Passphrase(f"guess {number}"))
+        unlock(vault, Passphrase(f"guess {number}"))
     except VaultError:
         return time.perf_counter() - began, time.process_time() - worked
     raise SystemExit("a wrong passphrase opened a vault")
@@ -41,9 +43,8 @@ def guess(vault: bytes, number: int) -> tuple[float, float]:
 
 def measured(cost: Cost, guesses: int, processes: int) -> dict[str, Any]:
     """Return the seconds of one guess, and the guesses a second of all cores."""
-    binding = hashlib.sha256(b"").digest()
-    sealer = Sealer(Passphrase("benchmark"), size=1000, suffix=".jpg", binding=binding, cost=cost)
-    vault = b"".join(sealer.seal([bytes(1000)]))
+    header = Header(cost, secrets.token_bytes(16), bytes(32))
+    vault = replace(header, locks=(passphrase_lock(Passphrase("benchmark"), header, fresh()),))
     guess(vault, 0)
     alone = [guess(vault, number) for number in range(guesses)]
     with ProcessPoolExecutor(processes) as pool:

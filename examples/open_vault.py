@@ -1,60 +1,60 @@
-"""Open a vault with the standard library and `cryptography` alone, as docs/format.md describes it.
-
-Run: python examples/open_vault.py PUBLISHED_FILE_OR_VAULT OUTPUT   (asks for the passphrase; checks no binding)"""
+"""Bring a file back out of its vault with Python and `cryptography` alone, by docs/format.md; asks for the passphrase.
+Run: python examples/open_vault.py PUBLISHED_FILE_OR_VAULT OUTPUT    (whole files, also in slots; checks no binding)"""
 
 import getpass
-import hashlib
+import hmac
 import re
-import struct
 import sys
 import unicodedata
+from contextlib import suppress
 from pathlib import Path
+from struct import unpack_from
 
-from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
-from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305 as Cipher
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-
-MAGIC, FORM, CHUNK, TAG = b"\x89iVt\r\n\x1a\n", ">8sBBHIIIQ16s32s32s", 65536, 16
 
 
-def vault_in(data: bytes) -> bytes:
-    """Return the vault in a published file, with what may follow it; a file that is a vault comes back as it is."""
-    if data.startswith(b"\xff\xd8"):  # JPEG: APP9 segments of mark, number, count and data
-        marks = re.finditer(rb"\xff\xe9(..)incog vault\0.{8}", data, re.S)
-        return b"".join(data[m.end() : m.start() + 2 + int.from_bytes(m[1], "big")] for m in marks)
-    found, at = b"", 8
-    while data.startswith(b"\x89PNG") and at < len(data):  # chunks of length, name, data and check sum
-        size = int.from_bytes(data[at : at + 4], "big")
-        found += data[at + 8 : at + 8 + size] if data[at + 4 : at + 8] == b"inVt" else b""
-        at += 12 + size
-    return found or data[data.index(MAGIC) :]  # the others hold it in one piece
+def derived(secret: bytes, name: bytes, *scope: bytes) -> bytes:
+    fields = [(b"s", name), *((b"b", field) for field in scope)]
+    info = b"".join(kind + len(field).to_bytes(8, "big") + field for kind, field in fields)
+    return hmac.digest(hmac.digest(b"incog v1", secret, "sha256"), info + b"\1", "sha256")  # HKDF
 
 
-def open_vault(vault: bytes, passphrase: str) -> bytes:
-    """Return the original. Raises ValueError and cryptography's InvalidTag."""
-    *front, lanes, passes, memory, chunk, length, salt, _, commitment = struct.unpack(FORM, vault[:112])
-    check = hashlib.sha256(vault[:112]).digest()[:16]
-    if [*front, chunk, check] != [MAGIC, 1, 1, CHUNK, vault[112:128]] or passes * memory > 1 << 22:
-        raise ValueError("no vault of version 1, a damaged one, or one that asks for too much work")
-    phrase = unicodedata.normalize("NFC", passphrase).encode()
-    secret = Argon2id(salt=salt, length=32, iterations=passes, lanes=lanes, memory_cost=memory).derive(phrase)
-
-    def key(name: bytes) -> bytes:
-        info = struct.pack(f">cQ{len(name)}scQ80s", b"s", len(name), name, b"b", 80, vault[:80])
-        return HKDF(SHA256(), 32, salt=b"incog v1", info=info).derive(secret)
-
-    if key(b"vault commitment") != commitment:
-        raise ValueError("the passphrase is wrong")
-    cipher, payload = ChaCha20Poly1305(key(b"vault chunks")), b""
-    for number, at in enumerate(range(0, length, CHUNK)):
-        start, end = 128 + at + number * TAG, 128 + min(at + CHUNK, length) + (number + 1) * TAG
-        nonce = key(b"vault nonces")[:7] + struct.pack(">IB", number, at + CHUNK >= length)
-        payload += cipher.decrypt(nonce, vault[start:end], vault[:128])
-    start = 2 + payload[1] + 8
-    return payload[start : start + int.from_bytes(payload[start - 8 : start], "big")]
+def open_vault(data: bytes, passphrase: str) -> bytes:
+    """Return the original in a published file or a vault. Raises ValueError and cryptography's InvalidTag."""
+    vault, at, keys = b"", 8, b""
+    while data[:4] == b"\x89PNG" and at < len(data):  # chunks of length, name, data and check sum
+        size, name = unpack_from(">I4s", data, at)
+        vault, at = vault + data[at + 8 : at + 8 + size] * (name == b"inVt"), at + 12 + size
+    vault = vault or re.sub(rb"(?s)\xff\xe9..incog vault\0.{8}", b"", data)  # JPEG: heads of segments
+    vault = vault[vault.index(b"\x89iVt\r\n\x1a\n") :]
+    *front, lanes, passes, memory, chunk, salt, locks, parts, size = unpack_from(">8sBBHIII16s32xHHI", vault)
+    core, at, body = vault[:72], 96, 96 + size
+    if [*front[1:], chunk] != [2, 1, 65536] or passes * memory > 1 << 22:
+        raise ValueError("no vault of version 2, or one that asks for too much work")
+    argon = Argon2id(salt=salt, length=32, iterations=passes, lanes=lanes, memory_cost=memory)
+    secret = derived(argon.derive(unicodedata.normalize("NFC", passphrase).encode()), b"vault lock", core)
+    for _ in range(locks):
+        opens, size = unpack_from(">x2sI", vault, at)
+        lock, at = vault[at + 7 : at + 7 + size], at + 7 + size
+        with suppress(InvalidTag):  # somebody else's
+            keys += Cipher(secret).decrypt(lock[:12], lock[12:], core + opens)
+    named = {keys[n : n + 3]: keys[n + 3 : n + 35] for n in range(0, len(keys), 35)}
+    for _ in range(parts):
+        kind, size, public = unpack_from(">B2xQ16xI", vault, at)
+        row, at, end = vault[at : at + 31 + public], at + 63 + public, body + size + 16 * -(-size // 65536)
+        owner, sealed, payload, body = named.get(bytes(3)), vault[body:end], b"", end
+        key = derived(owner, b"vault part", core, row[:3]) if owner else named.get(row[:3])
+        for n in range(0, len(sealed) if key and kind in (1, 5) else 0, 65552):
+            nonce = (n // 65552).to_bytes(11, "big") + bytes([n + 65552 >= len(sealed)])
+            cipher, head = Cipher(derived(key, b"vault chunks", core, row)), core + row + vault[at - 32 : at]
+            payload += cipher.decrypt(nonce, sealed[n : n + 65552], head)
+        if payload:
+            size = int.from_bytes(payload[2 + payload[1] : 10 + payload[1]], "big")
+            return payload[10 + payload[1] :][:size]
+    raise ValueError("the passphrase is wrong, or it opens no whole file")
 
 
 if __name__ == "__main__":
-    typed = getpass.getpass() if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
-    Path(sys.argv[2]).write_bytes(open_vault(vault_in(Path(sys.argv[1]).read_bytes()), typed))
+    Path(sys.argv[2]).write_bytes(open_vault(Path(sys.argv[1]).read_bytes(), getpass.getpass()))

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from incog import cli, parallel, pipeline
+from incog import cli, parallel, writing
 from incog.errors import IncogError, OutputError, UsageError
 from incog.keys import Secret
 from incog.parallel import Job, Outcome, Settings, beside, check_targets, nameless, same_suffix
@@ -150,7 +150,7 @@ def test_whatever_goes_wrong_is_a_failed_outcome(
     def fail(*arguments: object, **options: object) -> None:
         raise error
 
-    monkeypatch.setattr(pipeline.compose, "hide", fail)
+    monkeypatch.setattr(writing.compose, "draw", fail)
     outcome = parallel.work(Job(1, photo, photo.with_name("out.jpg.png"), False), settings())
     assert outcome.report.status == "failed"
     assert says in (outcome.report.error or "")
@@ -164,7 +164,7 @@ def test_stopping_is_not_swallowed(photo: Path, monkeypatch: pytest.MonkeyPatch)
     def stop(*arguments: object, **options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pipeline.compose, "hide", stop)
+    monkeypatch.setattr(writing.compose, "draw", stop)
     with pytest.raises(KeyboardInterrupt):
         parallel.work(Job(1, photo, photo.with_name("out.jpg.png"), False), settings())
 

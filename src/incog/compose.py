@@ -216,9 +216,14 @@ def _nearest(region: colour.Region, frame: Frame) -> colour.Region:
     return colour.align((x, y, x + 1, y + 1), frame)
 
 
+def region_of(face: Face, outline: Floats, frame: Frame) -> colour.Region:
+    """Return the region that a new face may change, in whole pixels and samples of chroma; it may be empty."""
+    return colour.align(geometry.bounds(outline, geometry.feather_width(face) + 1), frame)
+
+
 def _write(frame: Frame, face: Face, outline: Floats, matrix: Floats, pixels: Floats) -> None:
     feather = geometry.feather_width(face)
-    region = colour.align(geometry.bounds(outline, feather + 1), frame)
+    region = region_of(face, outline, frame)
     if region[0] >= region[2] or region[1] >= region[3]:
         return
     weight = geometry.mask([outline], region, feather)

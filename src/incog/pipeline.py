@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from fractions import Fraction
 from itertools import chain, repeat
 from pathlib import Path
 
-from incog import geometry, people, track
+from incog import compose, geometry, people, track
 from incog.errors import ExposedError, InputError, PlanError
 from incog.keys import FILE_ID_BYTES, Secret, track_key
 from incog.media import open_source
@@ -27,6 +27,8 @@ from incog.rescan import COMPARED_SECONDS, Comparison, Findings, Rescanner
 from incog.subjects import linked
 from incog.types import Face, Floats, Frame, Key, Origin, Track
 from incog.vault import files as vault
+from incog.vault.patches import Changes
+from incog.vault.tracks import Region, Tracks
 from incog.writing import Drawing, Sides, write
 
 Progress = Callable[[str, int, int | None], None]
@@ -180,6 +182,24 @@ def render(
     if getattr(method, "identity", "track") == "stable" and source.kind != "photo":
         watched = _watched(source, "telling apart", progress)
         subjects = linked(watched, tracks_of(plan.tracks), perception.recogniser)
+    changes: Changes | None = None
+    tracked: dict[int, dict[int, Region]] = {}
+
+    def witness(before: Frame, after: Frame, drawn: Sequence[compose.Drawn]) -> None:
+        nonlocal changes
+        if source.kind == "photo":
+            changes = Changes.between(before, after, [item.job.face for item in drawn], source.suffix)
+        else:
+            regions = {
+                item.job.track.id: compose.region_of(item.job.face, item.seen.outline, before)
+                for item in drawn
+            }
+            tracked[before.index] = {
+                number: region
+                for number, region in regions.items()
+                if region[0] < region[2] and region[1] < region[3]
+            }
+
     comparison = Comparison(perception.recogniser) if options.compare else None
     with pending(target, overwrite=options.overwrite, parents=True, inputs=[source.path]) as file:
         for round_number in range(1, ROUNDS + 1):
@@ -194,6 +214,7 @@ def render(
                 options.output,
                 recognised,
                 comparison,
+                witness if options.sealing is not None and source.kind != "animation" else None,
             )
             seen = _Seen(method, done.fallback.whole, comparison)
             findings = _rescan(file.path, plan, perception, options, round_number, exposed, seen, progress)
@@ -214,7 +235,12 @@ def render(
             file.publish()
         else:
             with vault.sealed(
-                file.path, target, source.path, options.sealing, overwrite=options.overwrite
+                file.path,
+                target,
+                source.path,
+                options.sealing,
+                changes=Tracks.of(tracked) if source.kind == "video" else changes,
+                overwrite=options.overwrite,
             ) as made:
                 sealed, *warning = made.told()
                 # Sealed is what lay there just now; hidden were the faces of what the plan was made from.

@@ -47,11 +47,14 @@ class Rescan(_Model):
 
 class VaultReport(_Model):
     """The original, sealed in the output or beside it. status: what the output is as long as the vault exists. place:
-    where the vault lies. bytes: its length. guess: what one guess at the passphrase costs."""
+    where the vault lies. bytes: its length. share: the same as a share of the source's length; not told of slots, since
+    a decoy has another length. holds: what it brings back. guess: what one guess at the passphrase costs."""
 
     status: Literal["pseudonymised, not anonymous"] = "pseudonymised, not anonymous"
     place: str
     bytes: int
+    share: float | None = None
+    holds: str = ""
     guess: str
 
 

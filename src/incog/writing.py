@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,6 +26,10 @@ from incog.types import Face, Frame, Key, Track
 
 SAFEST = METHODS[DEFAULT]()
 """What hides a face that the method cannot do."""
+
+
+Witness = Callable[[Frame, Frame, Sequence[compose.Drawn]], None]
+"""Is shown each frame with faces as it was and as it is written, and the faces; once more when all is written anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +78,13 @@ def write(
     output: OutputOptions,
     recognised: set[int],
     comparison: Comparison | None,
+    witness: Witness | None = None,
 ) -> Done:
     """Write the file once; once more where faces turned out to be unfit for the method.
 
     frames: reads those of the source anew. path: a file that is there. recognised: tracks that are known to be, and are
-    filled. comparison: is told what is hidden. Raises PlanError when the frames are not the plan's, ExposedError when a
-    face cannot be hidden.
+    filled. comparison: is told what is hidden. witness: see ``Witness``. Raises PlanError when the frames are not the
+    plan's, ExposedError when a face cannot be hidden.
     """
     fallback = Fallback(set(recognised))
     lives = {item.id: (item.start, item.start + len(item.boxes)) for item in tracks_of(plan.tracks)}
@@ -94,7 +99,10 @@ def write(
             scenes = _scenes(looked, drawing, done, comparison)
             # What is drawn for a whole track moves with it; other methods show each frame as it is.
             for scene in calm.calmed(scenes) if drawing.method.granularity == "track" else scenes:
-                sink.write(compose.lay(scene.frame, scene.drawn) if scene.drawn else scene.frame)
+                frame = compose.lay(scene.frame, scene.drawn) if scene.drawn else scene.frame
+                if witness is not None and scene.drawn:
+                    witness(scene.frame, frame, scene.drawn)
+                sink.write(frame)
             done.decisions = list(sink.decisions)
         if times.record() != [tuple(run) for run in plan.source.times]:
             raise PlanError("the frames or time stamps of the file are not those that the plan was made from")

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import typer
 from PIL import Image
@@ -23,6 +24,8 @@ from incog.parallel import Settings
 from incog.pipeline import Options
 from incog.vault import files
 from incog.vault.files import Sealing
+from incog.vault.locks import Identities
+from incog.vault.slots import Decoy, Slots
 from incog.vault.stream import Passphrase
 
 Incog = Callable[..., Any]
@@ -31,6 +34,10 @@ MostLeft = Callable[[Path, Path], list[float]]
 
 STRONG = "bako-lumi-tedi-runo-sika"
 WEAK = "password1"
+OTHER = "zuti-melo-kasi-pano-riva"
+# Of the test vectors that age publishes.
+PRIVATE = "AGE-SECRET-KEY-1XMWWC06LY3EE5RYTXM9MFLAZ2U56JJJ36S0MYPDRWSVLUL66MV4QX3S7F6"
+PUBLIC = str(Identities.of(PRIVATE.encode()).parsed()[0].to_public())
 
 
 @pytest.fixture
@@ -88,12 +95,21 @@ def test_a_photo_there_and_back(
     assert not any(name.startswith(".incog-") for name in tree(tmp_path))
 
 
-def test_a_video_there_and_back(incog: Incog, clip: Path, phrase: Path, most_left: MostLeft) -> None:
+def test_a_video_there_and_back(
+    incog: Incog, clip: Path, phrase: Path, friend: Path, most_left: MostLeft
+) -> None:
     assert incog("hide", clip, "--passphrase-file", phrase).code == 0
     out = clip.with_name("clip.incog.mp4")
     assert max(most_left(clip, out)) < 0.15
     assert incog("restore", out, "--passphrase-file", phrase, "-o", clip.with_name("back.mp4")).code == 0
     assert clip.with_name("back.mp4").read_bytes() == clip.read_bytes()
+    granted = incog("grant", out, "--faces", "1", "--passphrase-file", phrase, "--to-passphrase-file", friend)
+    assert granted.code == 0
+    assert "frames 0 to 13" in incog("inspect", out).out
+    restored = incog("restore", out.with_name("clip.incog.granted.mp4"), "--passphrase-file", friend)
+    assert restored.code == 0
+    # The one face of the clip is there again.
+    assert min(most_left(clip, clip.with_name("clip.restored.mp4"))) > 0.5
 
 
 def test_a_plan_is_rendered_with_a_vault_beside(
@@ -130,11 +146,157 @@ def test_without_a_passphrase_there_is_no_vault(incog: Incog, photo: Path) -> No
     assert incog("inspect", photo.with_name("holiday.incog.png")).code == 1
 
 
-@pytest.mark.parametrize("command", ["restore", "inspect", "strip"])
+@pytest.mark.parametrize("command", ["restore", "inspect", "strip", "grant"])
 def test_commands_are_explained(incog: Incog, command: str) -> None:
     result = incog(command, "--help")
     assert result.code == 0
     assert "passphrase" in result.out or command == "strip"
+
+
+# Recipients, grants and slots
+
+
+@pytest.fixture
+def friend(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return written(tmp_path_factory.mktemp("friend") / "phrase", OTHER.encode())
+
+
+@pytest.fixture
+def identity(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return written(
+        tmp_path_factory.mktemp("identity") / "key", f"# public key: {PUBLIC}\n{PRIVATE}\n".encode()
+    )
+
+
+def test_a_camera_seals_for_a_recipient(incog: Incog, photo: Path, identity: Path, tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    hidden = incog(photo, "--recipient", PUBLIC, "--recipient", PUBLIC, "--whole-file", "--report", report)
+    assert hidden.code == 0
+    entry = json.loads(report.read_text())["files"][0]["vault"]
+    assert entry["guess"] == "none: sealed for recipients"
+    assert entry["holds"] == "the original file, bit for bit"
+    assert entry["share"] == pytest.approx(entry["bytes"] / photo.stat().st_size, abs=0.001)
+    out = photo.with_name("holiday.incog.png")
+    told = incog("inspect", out).out
+    assert "2 recipient(s)" in told
+    assert "none: there is no passphrase" in told
+    restored = incog("restore", out, "--identity-file", identity)
+    assert restored.code == 0
+    assert photo.with_name("holiday.restored.png").read_bytes() == photo.read_bytes()
+    for result in (hidden, restored):
+        assert PRIVATE not in result.out + result.err
+
+
+def test_identity_files_are_checked(incog: Incog, photo: Path, identity: Path, phrase: Path) -> None:
+    incog(photo, "--recipient", PUBLIC)
+    out = photo.with_name("holiday.incog.png")
+    both = incog("restore", out, "--identity-file", identity, "--passphrase-file", phrase)
+    assert (both.code, "must not be given together" in both.err) == (2, True)
+    identity.chmod(0o644)
+    shared = incog("restore", out, "--identity-file", identity)
+    assert (shared.code, "readable by its owner only" in shared.err) == (1, True)
+    written(identity, b"AGE-SECRET-KEY-1TYPO\n")
+    wrong = incog("restore", out, "--identity-file", identity)
+    assert wrong.code == 1
+    assert "must hold lines of AGE-SECRET-KEY-1" in wrong.err
+    assert "TYPO" not in wrong.err
+
+
+def test_a_face_is_granted(
+    incog: Incog, photo: Path, phrase: Path, friend: Path, tmp_path: Path, tree: Tree, most_left: MostLeft
+) -> None:
+    incog(photo, "--passphrase-file", phrase)
+    out = photo.with_name("holiday.incog.png")
+    told = incog("inspect", out).out
+    assert "face 1:" in told
+    assert "face 2:" not in told
+    assert "the original's pixels and metadata, not its coding" in told
+    granted = incog("grant", out, "--faces", "1", "--passphrase-file", phrase, "--to-passphrase-file", friend)
+    assert granted.code == 0
+    assert "cannot be revoked" in granted.err
+    assert "still holds the original" in granted.err
+    copy = photo.with_name("holiday.incog.granted.png")
+    assert "1 passphrase(s), 1 passphrase(s) for 1 face(s) each" in incog("inspect", copy).out
+    restored = incog("restore", copy, "--passphrase-file", friend)
+    assert restored.code == 0
+    assert "face(s) 1 as they were" in restored.err
+    back = photo.with_name("holiday.restored.png")
+    assert np.array_equal(np.asarray(Image.open(back)), np.asarray(Image.open(photo)))
+    alone = incog(
+        *("grant", out, "--faces", "1", "--passphrase-file", phrase, "--to-recipient", PUBLIC),
+        *("--alone", "-o", tmp_path / "alone.png"),
+    )
+    assert alone.code == 0
+    assert "still holds" not in alone.err
+    assert (tmp_path / "alone.png").stat().st_size < copy.stat().st_size
+    assert (
+        incog("restore", tmp_path / "alone.png", "--passphrase-file", phrase, "-o", tmp_path / "x").code == 1
+    )
+    assert not any(name.startswith(".incog-") for name in tree(tmp_path))
+    for result in (granted, restored, alone):
+        assert STRONG not in result.out + result.err
+        assert OTHER not in result.out + result.err
+
+
+def test_a_grant_asks_for_both_passphrases(
+    incog: Incog, photo: Path, phrase: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    incog(photo, "--passphrase-file", phrase)
+    out = photo.with_name("holiday.incog.png")
+    prompts = typing(monkeypatch, STRONG, OTHER, OTHER)
+    assert incog("grant", out, "--faces", "1").code == 0
+    assert prompts == ["Your passphrase: ", "Passphrase for the grant: ", "Again: "]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--faces", "2"], "must be numbers from 1 to 1"),
+        (["--faces", "one"], "--faces must be numbers such as 2,5"),
+        (["--faces", "1", "--to-recipient", "age1"], "must be a public key of age"),
+        (["--faces", "1", "--to-recipient", PUBLIC, "--allow-weak"], "must be given with a passphrase"),
+        (["--faces", "1", "--to-recipient", PUBLIC, "--to-passphrase-file", "x"], "not be given together"),
+    ],
+)
+def test_grants_that_make_no_sense_are_refused(
+    incog: Incog, photo: Path, phrase: Path, friend: Path, tree: Tree, options: list[str], words: str
+) -> None:
+    incog(photo, "--passphrase-file", phrase)
+    given = [] if len(options) > 2 else ["--to-passphrase-file", friend]
+    result = incog(
+        "grant", photo.with_name("holiday.incog.png"), "--passphrase-file", phrase, *options, *given
+    )
+    assert result.code == 2
+    assert words in result.err
+    assert tree(photo.parent) == ["holiday.incog.png", "holiday.png"]
+
+
+def test_a_decoy_is_had_with_another_passphrase(
+    incog: Incog, photo: Path, phrase: Path, friend: Path, tmp_path: Path
+) -> None:
+    decoy, report = tmp_path / "decoy.jpg", tmp_path / "report.json"
+    Image.new("RGB", (60, 60)).save(decoy)
+    hidden = incog(
+        *(photo, "--reversible", "slots", "--passphrase-file", phrase, "--report", report),
+        *("--decoy", decoy, "--decoy-passphrase-file", friend),
+    )
+    assert hidden.code == 0
+    entry = json.loads(report.read_text())["files"][0]["vault"]
+    # It would tell which of two files was the source.
+    assert entry["share"] is None
+    out = photo.with_name("holiday.incog.png")
+    told = incog("inspect", out).out
+    assert "3 slots of" in told
+    assert "some may hold nothing" in told
+    original = incog("restore", out, "--passphrase-file", phrase, "-o", tmp_path / "one")
+    assert original.code == 0
+    assert (tmp_path / "one").read_bytes() == photo.read_bytes()
+    assert incog("restore", out, "--passphrase-file", friend, "-o", tmp_path / "two").code == 0
+    assert (tmp_path / "two").read_bytes() == decoy.read_bytes()
+    missing = incog(photo, "--passphrase-file", phrase, "--reversible", "slots", "--decoy", tmp_path / "no")
+    assert (missing.code, "the decoy must be a file" in missing.err) == (1, True)
+    refused = incog(photo.parent, "--passphrase-file", phrase, "--reversible", "slots", "--decoy", decoy)
+    assert refused.code == 2
 
 
 # Passphrases
@@ -157,6 +319,33 @@ REFUSED: dict[str, tuple[list[str], list[str], str]] = {
     "two ways": (["--passphrase", "--passphrase-file", "x"], [], "must not be given together"),
     "only beside": (["--sidecar"], [], "--sidecar must be given with --passphrase"),
     "only weak": (["--allow-weak"], [], "--allow-weak must be given with --passphrase"),
+    "only whole": (["--whole-file"], [], "--whole-file must be given with --passphrase"),
+    "only a mode": (["--reversible", "slots"], [], "--reversible must be given with --passphrase"),
+    "only slots": (["--slots", "3"], [], "--slots must be given with --passphrase"),
+    "slots in exact": (["--passphrase", "--slots", "3"], [], "must be given with --reversible slots"),
+    "a decoy in exact": (["--passphrase", "--decoy", "x.png"], [], "must be given with --reversible slots"),
+    "a decoy's passphrase": (
+        ["--passphrase", "--reversible", "slots", "--decoy-passphrase-file", "x"],
+        [],
+        "must be given with --decoy",
+    ),
+    "slots for recipients": (
+        ["--passphrase", "--reversible", "slots", "--recipient", PUBLIC],
+        [STRONG, STRONG],
+        "slots must be opened by passphrases alone",
+    ),
+    "too many slots": (
+        ["--passphrase", "--reversible", "slots", "--slots", "9"],
+        [STRONG, STRONG],
+        "the number of slots must be from 2 to 8",
+    ),
+    "the same for the decoy": (
+        ["--passphrase", "--reversible", "slots", "--decoy", __file__],
+        [STRONG, STRONG, STRONG, STRONG],
+        "a passphrase of its own",
+    ),
+    "no public key": (["--recipient", "age1xyz"], [], "must be a public key of age"),
+    "a secret key": (["--recipient", PRIVATE], [], "must be a public key of age"),
 }
 
 
@@ -169,8 +358,8 @@ def test_options_that_make_no_sense_are_refused(
     result = incog(photo, *options)
     assert result.code == 2
     assert words in result.err
-    assert WEAK not in result.err
-    assert STRONG not in result.err
+    for secret in (WEAK, STRONG, PRIVATE):
+        assert secret not in result.err
     assert tree(photo.parent) == ["holiday.png"]
 
 
@@ -214,11 +403,11 @@ def test_the_end_of_the_line_does_not_belong_to_it(tmp_path: Path, end: bytes) -
 
 def test_no_option_and_no_variable_takes_a_passphrase() -> None:
     group: Any = typer.main.get_command(app)
-    for name in ("hide", "render", "restore", "inspect", "strip"):
+    for name in ("hide", "render", "restore", "inspect", "strip", "grant"):
         for parameter in group.commands[name].params:
             assert parameter.envvar is None
-            if "passphrase" in parameter.name:
-                assert parameter.is_flag or parameter.name == "passphrase_file"
+            if "passphrase" in parameter.name or "identity" in parameter.name:
+                assert parameter.is_flag or parameter.name.endswith("_file")
 
 
 def test_sealing_travels_to_another_process_without_showing() -> None:
@@ -231,9 +420,12 @@ def test_sealing_travels_to_another_process_without_showing() -> None:
         device="cpu",
         threads=1,
         seeded=False,
-        options=Options(sealing=Sealing(Passphrase(STRONG))),
+        options=Options(
+            sealing=Sealing(Passphrase(STRONG), slots=Slots(2, (Decoy(Path("x"), Passphrase(OTHER)),)))
+        ),
     )
     assert STRONG not in repr(settings)
+    assert OTHER not in repr(settings)
     there = pickle.loads(pickle.dumps(settings))
     assert there.options.sealing == settings.options.sealing
 

@@ -25,6 +25,8 @@ from incog.cli.options import (
     AllowWeak,
     AskPassphrase,
     Codec,
+    DecoyFile,
+    DecoyPassphraseFile,
     DetectorName,
     Device,
     DeviceName,
@@ -42,21 +44,25 @@ from incog.cli.options import (
     PassphraseFile,
     Quality,
     Quiet,
+    Recipients,
     ReportFile,
     ReportNames,
+    Reversible,
     Risk,
     SecretFile,
     Seed,
     Sets,
     ShareBackground,
     Sidecar,
+    SlotCount,
     Spans,
     Threads,
     Threshold,
     Verbose,
+    WholeFile,
     Workers,
 )
-from incog.cli.passphrases import sealing
+from incog.cli.passphrases import Wanted, sealing
 from incog.cli.screen import Screen, tell
 from incog.cli.sets import hide_set, is_set, refuse_single
 from incog.dataset import Wish
@@ -107,7 +113,13 @@ def hide(
     secret_file: SecretFile = None,
     passphrase: AskPassphrase = False,
     passphrase_file: PassphraseFile = None,
+    reversible: Reversible = None,
     allow_weak: AllowWeak = False,
+    recipient: Recipients = None,
+    slots: SlotCount = None,
+    decoy: DecoyFile = None,
+    decoy_passphrase_file: DecoyPassphraseFile = None,
+    whole_file: WholeFile = False,
     sidecar: Sidecar = False,
     workers: Workers = 1,
     threads: Threads = 0,
@@ -146,7 +158,19 @@ def hide(
                 output=OutputOptions(codec=codec, quality=quality, keep_metadata=keep_metadata),
                 overwrite=overwrite,
                 sealing=sealing(
-                    passphrase, passphrase_file, sidecar=sidecar, allow_weak=allow_weak, screen=screen
+                    Wanted(
+                        passphrase=passphrase,
+                        passphrase_file=passphrase_file,
+                        allow_weak=allow_weak,
+                        recipients=tuple(recipient or ()),
+                        reversible=reversible,
+                        slots=slots,
+                        decoy=decoy,
+                        decoy_passphrase_file=decoy_passphrase_file,
+                        whole_file=whole_file,
+                        sidecar=sidecar,
+                    ),
+                    screen,
                 ),
             ),
         )
@@ -154,6 +178,8 @@ def hide(
             raise UsageError(
                 f"--share-background must be given with a method on sets of people, got {method}"
             )
+        if decoy is not None and (len(inputs) > 1 or inputs[0].is_dir()):
+            raise UsageError("--decoy must be given with a single file, which it takes the place of")
         if is_set(chosen):
             hide_set(
                 cast("SetMethod", chosen),
@@ -281,7 +307,13 @@ def render(
     secret_file: SecretFile = None,
     passphrase: AskPassphrase = False,
     passphrase_file: PassphraseFile = None,
+    reversible: Reversible = None,
     allow_weak: AllowWeak = False,
+    recipient: Recipients = None,
+    slots: SlotCount = None,
+    decoy: DecoyFile = None,
+    decoy_passphrase_file: DecoyPassphraseFile = None,
+    whole_file: WholeFile = False,
     sidecar: Sidecar = False,
     threads: Threads = 0,
     device: DeviceName = Device.auto,
@@ -313,7 +345,19 @@ def render(
             output=OutputOptions(codec=codec, quality=quality, keep_metadata=keep_metadata),
             overwrite=overwrite,
             sealing=sealing(
-                passphrase, passphrase_file, sidecar=sidecar, allow_weak=allow_weak, screen=screen
+                Wanted(
+                    passphrase=passphrase,
+                    passphrase_file=passphrase_file,
+                    allow_weak=allow_weak,
+                    recipients=tuple(recipient or ()),
+                    reversible=reversible,
+                    slots=slots,
+                    decoy=decoy,
+                    decoy_passphrase_file=decoy_passphrase_file,
+                    whole_file=whole_file,
+                    sidecar=sidecar,
+                ),
+                screen,
             ),
         )
         perception = Perception(
@@ -343,6 +387,7 @@ app.command()(score)
 app.command()(vaults.restore)
 app.command()(vaults.inspect)
 app.command()(vaults.strip)
+app.command()(vaults.grant)
 
 
 @app.command()

@@ -9,6 +9,14 @@ from typing import Annotated
 import typer
 
 from incog.perceive.detector import DETECTORS
+from incog.vault.slots import LEAST, MOST, USUAL
+
+
+class Recovery(StrEnum):
+    """What a passphrase brings back."""
+
+    exact = "exact"
+    slots = "slots"
 
 
 class Device(StrEnum):
@@ -119,6 +127,52 @@ AllowWeak = Annotated[
 ]
 Sidecar = Annotated[
     bool, typer.Option("--sidecar", help="Seal the original into NAME.incog beside the output, not into it.")
+]
+WholeFile = Annotated[
+    bool,
+    typer.Option(
+        "--whole-file",
+        help="Seal the file itself, also where its changed pixels and metadata are smaller and bring back the picture.",
+    ),
+]
+Recipients = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--recipient",
+        metavar="AGE1...",
+        help="Seal the original for the holder of this public key of age too; needs no passphrase. Repeatable.",
+    ),
+]
+IdentityFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--identity-file", help="Open with the age identities in a file that only its owner can read."
+    ),
+]
+Reversible = Annotated[
+    Recovery | None,
+    typer.Option(
+        "--reversible",
+        help="exact: one original (default). slots: several payloads of one size, of which some may be random bytes.",
+    ),
+]
+SlotCount = Annotated[
+    int | None,
+    typer.Option(
+        "--slots", metavar="N", help=f"With --reversible slots: how many, {LEAST} to {MOST}; default {USUAL}."
+    ),
+]
+DecoyFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--decoy",
+        metavar="FILE",
+        help="With --reversible slots: what another passphrase brings back, which is asked for.",
+    ),
+]
+DecoyPassphraseFile = Annotated[
+    Path | None,
+    typer.Option("--decoy-passphrase-file", help="The decoy's passphrase, in a file like the other."),
 ]
 Workers = Annotated[int, typer.Option("--workers", min=1, max=256, help="Files worked on at the same time.")]
 Threads = Annotated[

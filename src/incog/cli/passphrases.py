@@ -4,47 +4,147 @@ from __future__ import annotations
 
 import getpass
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from incog.cli.options import Recovery
 from incog.cli.screen import Screen
 from incog.errors import InputError, UsageError
 from incog.keys import MAX_PASSPHRASE_BYTES
+from incog.media.walk import printable
 from incog.private import read_private
 from incog.vault.files import Sealing
+from incog.vault.locks import Identities, Opener, Recipient
+from incog.vault.slots import USUAL, Decoy, Slots
 from incog.vault.stream import Passphrase
 from incog.vault.strength import LEAST_BITS, bits, suggestion
 
 _FILE = "the passphrase file"
+_IDENTITY_BYTES = 1 << 16
 
 
-def sealing(
-    asked: bool, file: Path | None, *, sidecar: bool, allow_weak: bool, screen: Screen
-) -> Sealing | None:
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the options of ``hide`` and ``render`` say about sealing, as they were given."""
+
+    passphrase: bool
+    passphrase_file: Path | None
+    allow_weak: bool
+    recipients: tuple[str, ...]
+    reversible: Recovery | None
+    slots: int | None
+    decoy: Path | None
+    decoy_passphrase_file: Path | None
+    whole_file: bool
+    sidecar: bool
+
+
+def sealing(wanted: Wanted, screen: Screen) -> Sealing | None:
     """Return how to seal originals, None when nobody asked for it.
 
     Raises UsageError for options that do not go together, a passphrase that is weak or mistyped, or no terminal;
     InputError for a file that does not serve.
     """
-    if not asked and file is None:
-        for option, given in {"--sidecar": sidecar, "--allow-weak": allow_weak}.items():
-            if given:
-                raise UsageError(f"{option} must be given with --passphrase or --passphrase-file")
-        return None
-    if asked and file is not None:
+    by_phrase = wanted.passphrase or wanted.passphrase_file is not None
+    if wanted.passphrase and wanted.passphrase_file is not None:
         raise UsageError("--passphrase and --passphrase-file must not be given together")
-    passphrase = from_file(file) if file is not None else _chosen()
+    in_slots = wanted.reversible is Recovery.slots
+    _refuse(
+        {
+            "--allow-weak": wanted.allow_weak,
+            "--slots": wanted.slots is not None,
+            "--decoy": wanted.decoy is not None,
+            "--decoy-passphrase-file": wanted.decoy_passphrase_file is not None,
+        },
+        by_phrase,
+        "--passphrase or --passphrase-file",
+    )
+    _refuse(
+        {
+            "--sidecar": wanted.sidecar,
+            "--whole-file": wanted.whole_file,
+            "--reversible": wanted.reversible is not None,
+        },
+        by_phrase or bool(wanted.recipients),
+        "--passphrase, --passphrase-file or --recipient",
+    )
+    _refuse(
+        {"--slots": wanted.slots is not None, "--decoy": wanted.decoy is not None},
+        in_slots,
+        "--reversible slots",
+    )
+    _refuse(
+        {"--decoy-passphrase-file": wanted.decoy_passphrase_file is not None},
+        wanted.decoy is not None,
+        "--decoy",
+    )
+    if not by_phrase and not wanted.recipients:
+        return None
+    recipients = tuple(Recipient(public) for public in wanted.recipients)
+    passphrase = None
+    if by_phrase:
+        passphrase = _strong(
+            wanted.passphrase_file, "Passphrase for the original: ", wanted.allow_weak, screen
+        )
+    slots = None
+    if in_slots:
+        decoys: tuple[Decoy, ...] = ()
+        if wanted.decoy is not None:
+            if not wanted.decoy.is_file():
+                raise InputError(f"the decoy must be a file, got {printable(wanted.decoy)}")
+            phrase = _strong(
+                wanted.decoy_passphrase_file, "Passphrase for the decoy: ", wanted.allow_weak, screen
+            )
+            if phrase == passphrase:
+                raise UsageError("the decoy must have a passphrase of its own, got that of the original")
+            decoys = (Decoy(wanted.decoy, phrase),)
+        slots = Slots(USUAL if wanted.slots is None else wanted.slots, decoys)
+    return Sealing(
+        passphrase, sidecar=wanted.sidecar, recipients=recipients, whole_file=wanted.whole_file, slots=slots
+    )
+
+
+def granting(
+    file: Path | None, recipients: Sequence[str], *, allow_weak: bool, screen: Screen
+) -> Passphrase | tuple[Recipient, ...]:
+    """Return to whom faces are to be granted; a passphrase is asked for when nothing is given."""
+    if recipients and file is not None:
+        raise UsageError("--to-recipient and --to-passphrase-file must not be given together")
+    if recipients:
+        _refuse({"--allow-weak": allow_weak}, False, "a passphrase")
+        return tuple(Recipient(public) for public in recipients)
+    return _strong(file, "Passphrase for the grant: ", allow_weak, screen)
+
+
+def _refuse(given: dict[str, bool], allowed: bool, needs: str) -> None:
+    for option, there in given.items():
+        if there and not allowed:
+            raise UsageError(f"{option} must be given with {needs}")
+
+
+def _strong(file: Path | None, prompt: str, allow_weak: bool, screen: Screen) -> Passphrase:
+    """Return a new passphrase, from the file or typed twice. Raises UsageError when it is weak or mistyped."""
+    passphrase = from_file(file) if file is not None else _chosen(prompt)
     strength = bits(passphrase.value)
     if strength < LEAST_BITS:
         words = f"the passphrase must have {LEAST_BITS} bits at least, got about {strength:.0f}"
         if not allow_weak:
             raise UsageError(words, hint=_advice(screen))
         screen.say(f"Note: {words}. Whoever has the file can guess it.")
-    return Sealing(passphrase, sidecar=sidecar)
+    return passphrase
 
 
-def opening(file: Path | None) -> Passphrase:
-    """Return the passphrase to open a vault with, from the file or the terminal. Raises UsageError and InputError."""
-    return from_file(file) if file is not None else _typed("Passphrase: ")
+def opening(file: Path | None, identity_file: Path | None, prompt: str = "Passphrase: ") -> Opener:
+    """Return what to open a vault with: identities or a passphrase, from a file or the terminal.
+
+    Raises UsageError and InputError.
+    """
+    if identity_file is not None:
+        if file is not None:
+            raise UsageError("--identity-file and --passphrase-file must not be given together")
+        return Identities.of(read_private(identity_file, "the identity file", _IDENTITY_BYTES)[0])
+    return from_file(file) if file is not None else _typed(prompt)
 
 
 def from_file(path: Path) -> Passphrase:
@@ -60,8 +160,8 @@ def from_file(path: Path) -> Passphrase:
         raise InputError(f"{_FILE} must be UTF-8 text") from None
 
 
-def _chosen() -> Passphrase:
-    first = _typed("Passphrase for the original: ")
+def _chosen(prompt: str) -> Passphrase:
+    first = _typed(prompt)
     if _typed("Again: ") != first:
         raise UsageError("the two passphrases must be the same, got different ones")
     return first

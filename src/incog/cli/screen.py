@@ -88,10 +88,10 @@ def tell(outcome: parallel.Outcome, screen: Screen) -> None:
             screen.say(f"  {'holds' if claim.holds else 'note'}: {claim.statement} ({claim.scope})")
     for line in report.selection:
         screen.say(f"  {line}")
-    if report.vault:
-        screen.say(
-            f"  {report.vault.status}: the original is sealed in {report.vault.place}, {report.vault.bytes} bytes"
-        )
+    if vault := report.vault:
+        screen.say(f"  {vault.status}: sealed in {vault.place}: {vault.holds}")
+        share = "" if vault.share is None else f", {vault.share:.0%} of the source"
+        screen.say(f"  {vault.bytes} bytes{share}")
     if report.rescan.on_purpose:
         screen.say(f"  {report.rescan.on_purpose} sighting(s) of faces left visible on purpose")
     if screen.verbose:

@@ -1,20 +1,26 @@
-"""``incog restore``, ``inspect`` and ``strip``: what can be done with a file that carries a vault."""
+"""``incog restore``, ``inspect``, ``strip`` and ``grant``: what can be done with a file that carries a vault."""
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from incog.cli.failing import failing
-from incog.cli.options import Overwrite, PassphraseFile, Quiet
-from incog.cli.passphrases import opening
+from incog.cli.options import AllowWeak, IdentityFile, Overwrite, PassphraseFile, Quiet
+from incog.cli.passphrases import granting, opening
 from incog.cli.screen import Screen
+from incog.errors import UsageError
 from incog.media.walk import printable
-from incog.vault import files
-from incog.vault.carriers import find
-from incog.vault.header import VERSION
+from incog.vault import files, grants
+from incog.vault.carriers import Carried, find
+from incog.vault.header import FACE, PASSPHRASE, SLOT, TRACK, VERSION, Header
+from incog.vault.locks import count_of
+from incog.vault.opening import check_binding
+from incog.vault.opening import restore as bring_back
+from incog.vault.slots import told
 
 Sealed = Annotated[Path, typer.Argument(help="A published file, or the vault beside it.", show_default=False)]
 
@@ -28,6 +34,7 @@ def restore(
         ),
     ] = None,
     passphrase_file: PassphraseFile = None,
+    identity_file: IdentityFile = None,
     ignore_binding: Annotated[
         bool,
         typer.Option(
@@ -37,24 +44,23 @@ def restore(
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
-    """Bring the original back, bit for bit, with the passphrase that it was sealed under."""
+    """Bring back what the passphrase or identity opens: the original, or the faces that were granted."""
     screen = Screen(quiet=quiet)
     with failing(screen, source):
         carried = find(source)
-        wrong = files.check_binding(carried, ignore=ignore_binding)
+        wrong = check_binding(carried, ignore=ignore_binding)
         if wrong:
             screen.error(f"warning: {wrong}")
-        passphrase = opening(passphrase_file)
-        target = files.restore(
+        restored = bring_back(
             carried,
-            passphrase,
+            opening(passphrase_file, identity_file),
             output or source,
             overwrite=overwrite,
             follow=output is None,
             ignore_binding=ignore_binding,
         )
         screen.say(
-            f"{printable(source)} -> {printable(target)}: the original, bit for bit; only you can read the file"
+            f"{printable(source)} -> {printable(restored.path)}: {restored.words}; only you can read the file"
         )
 
 
@@ -63,17 +69,25 @@ def inspect(source: Sealed) -> None:
     with failing(Screen(), source):
         carried = find(source)
         header = carried.header
-        wrong = files.check_binding(carried, ignore=True)
+        wrong = check_binding(carried, ignore=True)
+        phrases = any(lock.kind == PASSPHRASE for lock in header.locks)
         lines = {
             "status": files.STATUS,
-            "vault": f"{carried.words}, {carried.length} bytes",
-            "holds": f"one file, padded to {header.payload} bytes",
+            "vault": f"{carried.words}, {_size(carried)}",
+            "holds": _holds(header, _published(carried)),
+            "opens with": _locks(header),
             "format": f"version {VERSION}, ChaCha20-Poly1305 in chunks of 64 KiB",
-            "one guess": str(header.cost),
+            "one guess": str(header.cost) if phrases else "none: there is no passphrase",
             "binding": wrong or "the file is the one that the vault was made with",
         }
         for name, words in lines.items():
-            typer.echo(f"{name + ':':<11}{words}")
+            typer.echo(f"{name + ':':<12}{words}")
+        for number, (x, y, width, height) in grants.faces_of(header).items():
+            typer.echo(f"{f'face {number}:':<12}{width} x {height} pixels at {x}, {y}")
+        for number, item in grants.tracks_of(header).items():
+            x, y, width, height = item.box
+            frames = f"frames {item.first} to {item.last}"
+            typer.echo(f"{f'face {number}:':<12}{frames}, half way {width} x {height} pixels at {x}, {y}")
 
 
 def strip(
@@ -87,3 +101,112 @@ def strip(
     with failing(screen, source):
         files.strip(source, output, overwrite=overwrite)
         screen.say(f"{printable(source)} -> {printable(output)}: without a vault")
+
+
+def grant(
+    source: Sealed,
+    faces: Annotated[
+        str,
+        typer.Option(
+            "--faces",
+            metavar="N,...",
+            help="Their numbers, as `incog inspect` lists them.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Default: NAME.granted.SUFFIX beside it.")
+    ] = None,
+    passphrase_file: PassphraseFile = None,
+    identity_file: IdentityFile = None,
+    to_passphrase_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--to-passphrase-file",
+            help="The passphrase of the grant, on one line of a file that only its owner can read; else asked for.",
+        ),
+    ] = None,
+    to_recipient: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--to-recipient",
+            metavar="AGE1...",
+            help="Grant to the holder of this public key of age. Repeatable.",
+        ),
+    ] = None,
+    alone: Annotated[
+        bool,
+        typer.Option(
+            "--alone", help="Leave out the original and all other grants: a copy for those who get the grant."
+        ),
+    ] = False,
+    allow_weak: AllowWeak = False,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Let somebody bring back some faces of a photo or a video, and no others. A grant cannot be revoked."""
+    screen = Screen(quiet=quiet)
+    with failing(screen, source):
+        carried = find(source)
+        numbers = _numbers(faces)
+        owner = opening(passphrase_file, identity_file, "Your passphrase: ")
+        holder = granting(to_passphrase_file, to_recipient or (), allow_weak=allow_weak, screen=screen)
+        picture = carried.picture or source
+        target = output or picture.with_name(f"{picture.stem}.granted{picture.suffix}")
+        done = grants.grant(carried, owner, numbers, holder, target, alone=alone, overwrite=overwrite)
+        named = ", ".join(str(number) for number in numbers)
+        beside = f" and {printable(done.sidecar)}" if done.sidecar else ""
+        screen.say(
+            f"{printable(source)} -> {printable(target)}{beside}: face(s) {named} granted, "
+            f"a vault of {done.length} bytes"
+        )
+        screen.say("  A grant cannot be revoked: whoever has this file and the key has these faces for good.")
+        if not alone:
+            screen.say("  The file still holds the original under your key; --alone leaves it out.")
+
+
+def _numbers(text: str) -> list[int]:
+    try:
+        numbers = sorted({int(item) for item in text.split(",")})
+    except ValueError:
+        numbers = []
+    if not numbers:
+        raise UsageError(f"--faces must be numbers such as 2,5, got {text!r}")
+    return numbers
+
+
+def _published(carried: Carried) -> int:
+    return sum(len(item) if isinstance(item, bytes) else item[1] - item[0] for item in carried.published)
+
+
+def _size(carried: Carried) -> str:
+    published = _published(carried)
+    share = f", {carried.length / published:.0%} of the published file" if published else ""
+    return f"{carried.length} bytes{share}"
+
+
+def _holds(header: Header, published: int) -> str:
+    words = [
+        f"{files.HOLDS[part.kind]}, padded to {part.payload} bytes"
+        for part in header.parts
+        if part.kind in files.HOLDS
+    ]
+    if header.parts[0].kind == SLOT:
+        words.append(told(header, published))
+    granted = [part for part in header.parts if part.kind in {FACE, TRACK}]
+    if granted:
+        numbers = ", ".join(str(part.number) for part in granted)
+        words.append(f"face(s) {numbers} for grants, {sum(part.length for part in granted)} bytes")
+    return "; ".join(words)
+
+
+def _locks(header: Header) -> str:
+    if any(part.kind == SLOT for part in header.parts):
+        return "passphrases"
+    kinds = Counter[tuple[str, int]]()
+    for lock in header.locks:
+        kinds["passphrase" if lock.kind == PASSPHRASE else "recipient", lock.opens] += count_of(lock)
+    return ", ".join(
+        f"{count} {kind}(s)" + (f" for {opens} face(s) each" if opens else "")
+        for (kind, opens), count in kinds.items()
+    )

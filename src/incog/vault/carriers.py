@@ -12,7 +12,7 @@ from incog.errors import InputError, VaultError
 from incog.media import decode
 from incog.media.magic import HEAD, image_format
 from incog.vault import tails
-from incog.vault.header import HEADER_BYTES, MAGIC, Header
+from incog.vault.header import HEADER_BYTES, MAGIC, Header, head_bytes
 from incog.vault.pictures import PICTURES
 
 SIDECAR: Final = "a file beside it"
@@ -159,12 +159,14 @@ def _carried(
     published: tuple[tails.Span | bytes, ...],
 ) -> Carried:
     length = sum(len(piece) if isinstance(piece, bytes) else piece[1] - piece[0] for piece in vault)
-    head = bytearray()
+    head, wanted = bytearray(), HEADER_BYTES
     for block in tails.blocks_of(path, vault):
-        head += block[:HEADER_BYTES]
+        head += block
         if len(head) >= HEADER_BYTES:
+            wanted = head_bytes(bytes(head[:HEADER_BYTES]))
+        if len(head) >= wanted > HEADER_BYTES:
             break
-    header = Header.parse(bytes(head[:HEADER_BYTES]))
+    header = Header.parse(bytes(head[:wanted]))
     if length != header.length:
         raise VaultError(f"the vault is damaged: it must be {header.length} bytes, got {length}")
     return Carried(words, path, picture, header, length, binding, exact, published, vault)

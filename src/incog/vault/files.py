@@ -1,20 +1,28 @@
-"""Sealing an original into its published file, and the four things that can be done with such a file."""
+"""Sealing an original into its published file, and the version of such a file that is to be published."""
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from incog.errors import InputError, OutputError, VaultError
+from incog.errors import InputError, OutputError, UsageError, VaultError
+from incog.keys import SALT_BYTES
 from incog.media.files import output_error, pending
 from incog.report import ClaimReport, VaultReport
-from incog.vault.carriers import SIDECAR, Carried, binding_of, embed, find, sidecar_of
-from incog.vault.header import Cost
-from incog.vault.stream import Passphrase, Sealer, open_vault, regrouped
+from incog.vault import rebuild
+from incog.vault.build import Made, made
+from incog.vault.carriers import SIDECAR, binding_of, embed, find, sidecar_of
+from incog.vault.header import FILE, MASKS, PIXELS, TRACKS, Cost, Header, Lock, Part, boxes_packed
+from incog.vault.locks import Recipient, fresh, passphrase_lock, recipients_lock
+from incog.vault.patches import Changes, pack
+from incog.vault.slots import Slots, filled, told
+from incog.vault.stream import Passphrase, Payload, written
 from incog.vault.tails import blocks_of
+from incog.vault.tracks import Tracks
 
 STATUS: Final = "pseudonymised, not anonymous"
 """What a published file is as long as a vault of it exists."""
@@ -24,79 +32,146 @@ _BLOCK: Final = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Sealing:
-    """How to seal originals. cost: of one guess at the passphrase. sidecar: beside the file although it could be in
-    it."""
+    """How to seal originals. passphrase, recipients: who opens the vault; at least one of them, else UsageError. cost:
+    of one guess at the passphrase. sidecar: beside the file although it could be in it. whole_file: the file itself,
+    although the changed pixels would be smaller. slots: several payloads of one size, each under its own passphrase.
+    """
 
-    passphrase: Passphrase
+    passphrase: Passphrase | None = None
     cost: Cost = field(default_factory=Cost)
     sidecar: bool = False
+    recipients: tuple[Recipient, ...] = ()
+    whole_file: bool = False
+    slots: Slots | None = None
+
+    def __post_init__(self) -> None:
+        if self.passphrase is None and not self.recipients:
+            raise UsageError("a vault must have a passphrase or a recipient")
+        if self.slots is not None and (self.passphrase is None or self.recipients):
+            raise UsageError("slots must be opened by passphrases alone, got recipients")
 
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
     """What was sealed. words: where the vault lies. sidecar: the file beside, if that is where. length: of the vault in
-    bytes. cost: of one guess."""
+    bytes. cost: of one guess, None without a passphrase. holds: what, in words. share: of the vault's length in the
+    source's, None for slots, where it would tell which holds the source."""
 
     words: str
     sidecar: Path | None
     length: int
-    cost: Cost
+    cost: Cost | None
+    holds: str
+    share: float | None
 
     def told(self) -> tuple[VaultReport, ClaimReport]:
         """Return what a report says of it, and the warning that every claim of a method stands under."""
         claim = ClaimReport(
-            statement="Whoever has the passphrase, or guesses it, has the original.",
+            statement="Whoever has the passphrase or the identity, or guesses it, has the original.",
             holds=False,
             scope="the output with its vault",
             conditions=["other claims hold for those who do not have it and cannot guess it"],
         )
-        return VaultReport(place=self.words, bytes=self.length, guess=str(self.cost)), claim
+        report = VaultReport(
+            place=self.words,
+            bytes=self.length,
+            share=self.share,
+            holds=self.holds,
+            guess="none: sealed for recipients" if self.cost is None else str(self.cost),
+        )
+        return report, claim
 
 
 @contextmanager
 def sealed(
-    published: Path, target: Path, original: Path, sealing: Sealing, *, overwrite: bool = False
+    published: Path,
+    target: Path,
+    original: Path,
+    sealing: Sealing,
+    *,
+    changes: Changes | Tracks | None = None,
+    overwrite: bool = False,
 ) -> Iterator[Sealed]:
     """Seal ``original`` into the file ``published``, which will be named ``target``, and open it again to be sure.
 
-    A file beside it takes its name when the context is entered and loses it again when the body fails. Raises
-    InputError, OutputError and VaultError; ``published`` is then not to be published.
+    changes: where it was changed, so that faces can be granted one by one. Of a photo only the changed pixels are
+    sealed where they bring back the picture and are smaller. A file beside takes its name when the context is entered
+    and loses it again when the body fails.
+
+    Raises InputError, OutputError and VaultError; ``published`` is then not to be published.
     """
-    beside = sidecar_of(target)
     with ExitStack() as stack:
         try:
-            binding = binding_of(published)
-            size = original.stat().st_size
-            sealer = Sealer(
-                sealing.passphrase,
-                size=size,
-                suffix=original.suffix,
-                binding=binding,
-                cost=sealing.cost,
-            )
-            vault = sealer.seal(blocks_of(original, ((0, size),)))
-            length = sealer.header.length
-            words = None if sealing.sidecar else embed(published, length, vault)
-            if words is None:
-                file = stack.enter_context(pending(beside, overwrite=overwrite, inputs=[original]))
-                with file.path.open("wb") as out:
-                    for block in vault:
-                        out.write(block)
-                _check(sealer, blocks_of(file.path, ((0, file.path.stat().st_size),)), original)
-                file.publish()
+            size, room = original.stat().st_size, published.stat().st_size
+            header = Header(sealing.cost, secrets.token_bytes(SALT_BYTES), binding_of(published))
+            # What is in a slot must not tell an original from a decoy, which is a file.
+            whole = sealing.whole_file or sealing.slots is not None
+            payload = _payload(original, published, changes, whole=whole)
+            if sealing.slots is None:
+                vault = _whole(header, payload, changes, sealing)
             else:
-                carried = find(published)
-                if not carried.bound or carried.header != sealer.header:
-                    raise VaultError("the vault that was written is not bound to its file")
-                _check(sealer, carried.blocks(), original)
+                assert sealing.passphrase is not None
+                contents = [(sealing.passphrase, payload)]
+                contents += [(item.passphrase, file_payload(item.path)) for item in sealing.slots.decoys]
+                vault = filled(header, contents, sealing.slots.count, room)
+            words, beside = placed(
+                stack, published, target, vault, sidecar=sealing.sidecar, overwrite=overwrite
+            )
         except OSError as error:
             raise output_error(target, error) from error
-        try:
-            yield Sealed(words or SIDECAR, None if words else beside, length, sealing.cost)
-        except BaseException:
-            if words is None:
-                beside.unlink(missing_ok=True)
-            raise
+        length = vault.header.length
+        cost = None if sealing.passphrase is None else sealing.cost
+        if sealing.slots is None:
+            done = Sealed(words, beside, length, cost, HOLDS[payload.kind], round(length / max(size, 1), 3))
+        else:
+            done = Sealed(words, beside, length, cost, told(vault.header, room), None)
+        yield done
+        stack.pop_all()
+
+
+HOLDS: Final = {
+    FILE: "the original file, bit for bit",
+    PIXELS: "the original's pixels and metadata, not its coding",
+}
+"""What a vault brings back, by the kind of its payload."""
+
+
+def placed(
+    stack: ExitStack, published: Path, target: Path, vault: Made, *, sidecar: bool, overwrite: bool
+) -> tuple[str, Path | None]:
+    """Write a vault into ``published`` or beside ``target``, and open it again to be sure.
+
+    Returns where it is: in words, and the file beside, which is removed again when the stack unwinds.
+    """
+    length = vault.header.length
+    blocks = written(vault.header, vault.bodies())
+    words = None if sidecar else embed(published, length, blocks)
+    if words is not None:
+        carried = find(published)
+        if not carried.bound or carried.header != vault.header:
+            raise VaultError("the vault that was written is not bound to its file")
+        vault.check(carried.blocks())
+        return words, None
+    beside = sidecar_of(target)
+    with pending(beside, overwrite=overwrite, inputs=[published]) as file:
+        with file.path.open("wb") as out:
+            for block in blocks:
+                out.write(block)
+        vault.check(blocks_of(file.path, ((0, file.path.stat().st_size),)))
+        file.publish()
+    stack.callback(beside.unlink, missing_ok=True)
+    return SIDECAR, beside
+
+
+def file_payload(path: Path) -> Payload:
+    """Return a file as it is, to be sealed."""
+
+    def blocks() -> Iterator[bytes]:
+        with path.open("rb") as file:
+            while block := file.read(_BLOCK):
+                yield block
+
+    return Payload(FILE, path.stat().st_size, blocks, path.suffix)
 
 
 def refuse_sidecar(target: Path, *, overwrite: bool) -> None:
@@ -104,61 +179,6 @@ def refuse_sidecar(target: Path, *, overwrite: bool) -> None:
     beside = sidecar_of(target)
     if beside.exists() and not overwrite:
         raise OutputError(f"the vault {beside.name} exists already", hint="use --overwrite to replace it")
-
-
-def restore(
-    carried: Carried,
-    passphrase: Passphrase,
-    target: Path,
-    *,
-    overwrite: bool = False,
-    follow: bool = False,
-    ignore_binding: bool = False,
-) -> Path:
-    """Write the original, bit for bit, readable by its owner only, and return where.
-
-    follow: not to ``target``, but to a name beside it with the original's suffix, ``photo.restored.jpg``.
-    ignore_binding: although ``check_binding`` finds something wrong. Raises VaultError and OutputError; then nothing is
-    written.
-    """
-    check_binding(carried, ignore=ignore_binding)
-    content = open_vault(carried.blocks(), carried.header, passphrase)
-    place = _restored(target, content.suffix) if follow else target
-    inputs = [carried.path, *([carried.picture] if carried.picture else [])]
-    with pending(place, overwrite=overwrite, private=True, inputs=inputs) as file:
-        try:
-            with file.path.open("wb") as out:
-                for block in content.blocks:
-                    out.write(block)
-        except OSError as error:
-            raise output_error(place, error) from error
-        file.publish()
-    return place
-
-
-def _restored(path: Path, suffix: str) -> Path:
-    name = path.name.removesuffix(".incog") if path.suffix == ".incog" else path.name
-    stem = Path(name).stem.removesuffix(".incog")
-    # The suffix was written by whoever sealed the file: it must not lead out of the folder.
-    safe = suffix if suffix.startswith(".") and suffix[1:].isalnum() else ""
-    return path.with_name(f"{stem}.restored{safe}")
-
-
-def check_binding(carried: Carried, *, ignore: bool = False) -> str | None:
-    """Return None when the file is what the vault was made with; raise VaultError when not.
-
-    ignore: return what is wrong instead.
-    """
-    if carried.bound:
-        return None
-    wrong = "the file is not the one that the vault was made with: it was edited, damaged or exchanged"
-    if carried.binding is None:
-        wrong = "the published file is not beside its vault"
-    if ignore:
-        return wrong
-    raise VaultError(
-        wrong, hint="--ignore-binding opens the vault all the same: it may belong to another picture"
-    )
 
 
 def strip(path: Path, target: Path, *, overwrite: bool = False) -> None:
@@ -184,12 +204,32 @@ def strip(path: Path, target: Path, *, overwrite: bool = False) -> None:
         file.publish()
 
 
-def _check(sealer: Sealer, vault: Iterator[bytes], original: Path) -> None:
-    """Open what was written and compare it with the original. Raises VaultError, InputError."""
-    blocks = regrouped(sealer.open(vault), _BLOCK)
-    with original.open("rb") as file:
-        for block in blocks:
-            if file.read(len(block)) != block:
-                raise InputError("the file changed while it was sealed")
-        if file.read(1):
-            raise InputError("the file changed while it was sealed")
+def _payload(original: Path, published: Path, changes: Changes | Tracks | None, *, whole: bool) -> Payload:
+    """Return the smaller of the original file and of the changed pixels, where these bring back the picture."""
+    file = file_payload(original)
+    if whole or not isinstance(changes, Changes) or not changes.patches:
+        return file
+    content = rebuild.packed(original, published, changes)
+    if content is None or len(content) >= file.size:
+        return file
+    return replace(Payload.of(PIXELS, content), suffix=original.suffix)
+
+
+def _whole(header: Header, payload: Payload, changes: Changes | Tracks | None, sealing: Sealing) -> Made:
+    ring = fresh()
+    faces = changes.patches if isinstance(changes, Changes) else ()
+    boxes = boxes_packed([face.box for face in faces])
+    contents = [(Part(payload.kind, 1, payload.padded, boxes), payload)]
+    if faces and payload.kind == FILE:
+        masks = Payload.of(MASKS, pack(faces))
+        contents.append((Part(MASKS, 1, masks.padded), masks))
+    if isinstance(changes, Tracks) and changes.frames:
+        table = Payload.of(TRACKS, changes.pack())
+        public = b"".join(summary.pack() for summary in changes.summaries())
+        contents.append((Part(TRACKS, 1, table.padded, public), table))
+    locks: list[Lock] = []
+    if sealing.passphrase is not None:
+        locks.append(passphrase_lock(sealing.passphrase, header, ring))
+    if sealing.recipients:
+        locks.append(recipients_lock(sealing.recipients, ring))
+    return made(header, ring, locks, contents)

@@ -1,25 +1,39 @@
-"""Bytes into a vault and out of it again, chunk by chunk in constant memory (STREAM of Hoang et al. 2015)."""
+"""Bytes into the parts of a vault and out again, chunk by chunk in constant memory (STREAM of Hoang et al. 2015)."""
 
 from __future__ import annotations
 
+import hashlib
 import hmac
-import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Final, Self
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from incog.errors import InputError, VaultError, must_be
-from incog.keys import MAX_PASSPHRASE_BYTES, SALT_BYTES, Secret, derive
-from incog.vault.header import CHUNK, HEADER_BYTES, TAG, Cost, Header, padded
-
-FILE: Final = 1
-"""The kind of payload: a file as it was."""
+from incog.keys import MAX_PASSPHRASE_BYTES, derive
+from incog.types import Key
+from incog.vault.header import (
+    CHUNK,
+    FACE,
+    FILE,
+    MASKS,
+    PIXELS,
+    SLOT,
+    TAG,
+    TRACK,
+    TRACKS,
+    TRAILER_BYTES,
+    Header,
+    Part,
+    padded,
+)
 
 MAX_SUFFIX: Final = 16
-_PREFIX_BYTES: Final = 7
+_KINDS: Final = {SLOT: FILE} | {kind: kind for kind in (FILE, PIXELS, MASKS, FACE, TRACKS, TRACK)}
+"""The kind of the payload by that of the part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,148 +51,168 @@ class Passphrase:
 @dataclass(frozen=True, slots=True)
 class _Keys:
     cipher: ChaCha20Poly1305 = field(repr=False)
-    prefix: bytes = field(repr=False)
     commitment: bytes = field(repr=False)
 
     @classmethod
-    def of(cls, passphrase: Passphrase, header: Header) -> Self:
-        cost = header.cost
-        secret = Secret.from_passphrase(
-            passphrase.value,
-            header.salt,
-            time_cost=cost.passes,
-            memory_kib=cost.memory_kib,
-            lanes=cost.lanes,
-        )
-        # The whole head goes into each key: one that was altered opens nothing.
-        core = header.core
+    def of(cls, key: Key, core: bytes, part: Part) -> Self:
+        # What is readable of the vault and the part goes into each key: one that was altered opens nothing.
         return cls(
-            ChaCha20Poly1305(derive(secret, "vault chunks", core).secret),
-            derive(secret, "vault nonces", core).secret[:_PREFIX_BYTES],
-            derive(secret, "vault commitment", core).secret,
+            ChaCha20Poly1305(derive(key, "vault chunks", core, part.front).secret),
+            derive(key, "vault commitment", core, part.front).secret,
         )
 
-    def nonce(self, number: int, *, last: bool) -> bytes:
-        return self.prefix + number.to_bytes(4, "big") + (b"\1" if last else b"\0")
+
+def _nonce(number: int, *, last: bool) -> bytes:
+    # Each part has a key of its own, so the number of the chunk is enough.
+    return number.to_bytes(11, "big") + (b"\1" if last else b"\0")
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """What is to be sealed. kind: of a part, but ``SLOT``. size: in bytes, of what ``blocks``
+    returns, anew at each call. suffix: of a file's name, with the dot; at most 16 bytes, else left out."""
+
+    kind: int
+    size: int
+    blocks: Callable[[], Iterable[bytes]] = field(repr=False)
+    suffix: str = ""
+
+    @classmethod
+    def of(cls, kind: int, content: bytes) -> Payload:
+        """Return the payload of something that is in memory."""
+        return cls(kind, len(content), lambda: [content])
+
+    @property
+    def front(self) -> bytes:
+        """The bytes before the content."""
+        end = self.suffix.encode("utf-8", "surrogateescape")
+        end = end if len(end) <= MAX_SUFFIX else b""
+        return bytes([self.kind, len(end)]) + end + self.size.to_bytes(8, "big")
+
+    @property
+    def padded(self) -> int:
+        """Length in bytes with front and padding."""
+        return padded(len(self.front) + self.size)
 
 
 class Sealer:
-    """Seals one file. ``length`` of the vault is known before a byte of it is made.
+    """Seals one part. key: the part's own. core: of the vault's header. ``part`` is known before a byte is sealed."""
 
-    size: of the original in bytes. suffix: the original's, with the dot; at most 16 bytes, else left out. binding:
-    SHA-256 of the published file without the vault. salt: for test vectors; random by default.
-    """
+    def __init__(self, key: Key, core: bytes, part: Part, payload: Payload) -> None:
+        self._keys = _Keys.of(key, core, part)
+        self._core = core
+        self._payload = payload
+        self.part = replace(part, commitment=self._keys.commitment)
 
-    def __init__(
-        self,
-        passphrase: Passphrase,
-        *,
-        size: int,
-        suffix: str,
-        binding: bytes,
-        cost: Cost,
-        salt: bytes | None = None,
-    ) -> None:
-        end = suffix.encode("utf-8", "surrogateescape")
-        end = end if len(end) <= MAX_SUFFIX else b""
-        self._size = size
-        self._front = bytes([FILE, len(end)]) + end + size.to_bytes(8, "big")
-        payload = padded(len(self._front) + size)
-        header = Header(cost, payload, salt or secrets.token_bytes(SALT_BYTES), binding)
-        self._keys = _Keys.of(passphrase, header)
-        self.header = replace(header, commitment=self._keys.commitment)
-
-    def seal(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
-        """Yield the vault of an original that comes in blocks of any length.
-
-        Raises InputError when the blocks are not ``size`` bytes in all.
-        """
-        head = self.header.pack()
-        yield head
-        left = self.header.payload
-        for number, chunk in enumerate(regrouped(self._padded(blocks), CHUNK)):
+    def seal(self) -> Iterator[bytes]:
+        """Yield the part's chunks. Raises InputError when the payload is not as long as it was said to be."""
+        head = self._core + self.part.pack()
+        left = self.part.payload
+        for number, chunk in enumerate(regrouped(self._padded(), CHUNK)):
             left -= len(chunk)
-            yield self._keys.cipher.encrypt(self._keys.nonce(number, last=left == 0), chunk, head)
+            yield self._keys.cipher.encrypt(_nonce(number, last=left == 0), chunk, head)
 
-    def open(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
-        """Yield what this sealer's own vault holds, to check it without deriving the keys again."""
-        reader = _Blocks(blocks)
-        head = reader.take(HEADER_BYTES)
-        if head != self.header.pack():
-            raise VaultError("the vault that was written is not the one that was made")
-        yield from _content(_opened(reader, self.header, head, self._keys)).blocks
-
-    def _padded(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
-        yield self._front
+    def _padded(self) -> Iterator[bytes]:
+        front = self._payload.front
+        yield front
         size = 0
-        for block in blocks:
+        for block in self._payload.blocks():
             size += len(block)
             yield block
-        if size != self._size:
-            raise InputError(f"the file changed while it was sealed: it had {self._size} bytes, now {size}")
-        left = self.header.payload - len(self._front) - size
+        if size != self._payload.size:
+            raise InputError(
+                f"the file changed while it was sealed: it had {self._payload.size} bytes, now {size}"
+            )
+        left = self.part.payload - len(front) - size
         while left:
             yield bytes(min(left, CHUNK))
             left -= min(left, CHUNK)
 
 
+def written(header: Header, bodies: Iterable[Iterable[bytes]]) -> Iterator[bytes]:
+    """Yield a vault: the header, the sealed parts in the order of its table, and a digest of all that."""
+    digest = hashlib.sha256()
+    for block in chain([header.pack()], chain.from_iterable(bodies)):
+        digest.update(block)
+        yield block
+    yield digest.digest()
+
+
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What comes out: the original's suffix, its size in bytes, and its blocks, each authenticated before it comes.
+    """What comes out of a part: its kind, the suffix and size in bytes of a file, and its blocks, each authenticated
+    before it comes.
 
-    The file is the original only when ``blocks`` ended without an error.
+    It is what was sealed only when ``opened`` ended without an error.
     """
 
+    part: Part
+    kind: int
     suffix: str
     size: int
     blocks: Iterator[bytes]
 
 
-def open_vault(blocks: Iterable[bytes], header: Header, passphrase: Passphrase) -> Content:
-    """Open a vault that comes in blocks of any length; ``header`` is its parsed header.
+def opened(
+    blocks: Iterable[bytes], header: Header, key_of: Callable[[Part], Key | None]
+) -> Iterator[Content]:
+    """Yield the parts of a vault that there are keys for, in their order; ``header`` is its parsed header.
 
-    Raises VaultError for a wrong passphrase, here, and for damage, here or from the blocks.
+    What the caller leaves of a part is read and authenticated before the next one comes. Whatever there is no key for
+    must agree with the digest at the end, so that the caller has to go on to the end. Raises VaultError for damage.
     """
-    reader = _Blocks(blocks)
-    head = reader.take(HEADER_BYTES)
-    if head != header.pack():
+    reader = _Digested(blocks)
+    front = header.pack()
+    if reader.take(len(front)) != front:
         raise VaultError("the vault changed while it was read")
-    keys = _Keys.of(passphrase, header)
-    if not hmac.compare_digest(keys.commitment, header.commitment):
-        raise VaultError("the passphrase is wrong (or somebody altered the vault's header)")
-    return _content(_opened(reader, header, head, keys))
+    for part in header.parts:
+        key = key_of(part)
+        if key is None:
+            for _ in reader.pieces(part.length):
+                pass
+            continue
+        content = _content(part, _chunks(reader, header.core, part, _Keys.of(key, header.core, part)))
+        yield content
+        for _ in content.blocks:
+            pass
+    digest = reader.digest()
+    if reader.exactly(TRAILER_BYTES) != digest:
+        raise VaultError("the vault is damaged: its digest is not that of its bytes")
+    if reader.take(1):
+        raise VaultError("the vault is damaged: it goes on behind its end")
 
 
-def _opened(reader: _Blocks, header: Header, head: bytes, keys: _Keys) -> Iterator[bytes]:
-    left, number = header.payload, 0
+def commits(key: Key, header: Header, part: Part) -> bool:
+    """Whether the part was sealed under this key, and its row and the header are what they were then."""
+    return hmac.compare_digest(_Keys.of(key, header.core, part).commitment, part.commitment)
+
+
+def _chunks(reader: _Blocks, core: bytes, part: Part, keys: _Keys) -> Iterator[bytes]:
+    left, number = part.payload, 0
+    head = core + part.pack()
     while left:
         size = min(left, CHUNK)
         left -= size
         sealed = reader.exactly(size + TAG)
         try:
-            yield keys.cipher.decrypt(keys.nonce(number, last=left == 0), sealed, head)
+            yield keys.cipher.decrypt(_nonce(number, last=left == 0), sealed, head)
         except InvalidTag:
             raise VaultError(f"the vault is damaged: its chunk {number} is not what was sealed") from None
         number += 1
-    if reader.take(1):
-        raise VaultError("the vault is damaged: it goes on behind its end")
 
 
-def _content(blocks: Iterator[bytes]) -> Content:
+def _content(part: Part, blocks: Iterator[bytes]) -> Content:
     reader = _Blocks(blocks)
     kind, length = reader.exactly(2)
     suffix = reader.exactly(length)
     size = int.from_bytes(reader.exactly(8), "big")
-    if kind != FILE:
+    if kind != _KINDS.get(part.kind):
         raise VaultError(f"the vault holds something that this version does not know: kind {kind}")
-    return Content(suffix.decode("utf-8", "surrogateescape"), size, _original(reader, size))
+    return Content(part, kind, suffix.decode("utf-8", "surrogateescape"), size, _inner(reader, size))
 
 
-def _original(reader: _Blocks, size: int) -> Iterator[bytes]:
-    while size:
-        block = reader.exactly(min(size, CHUNK))
-        size -= len(block)
-        yield block
+def _inner(reader: _Blocks, size: int) -> Iterator[bytes]:
+    yield from reader.pieces(size)
     # To the end: what was cut off there would else go unnoticed.
     while block := reader.take(CHUNK):
         if block.strip(b"\0"):
@@ -215,3 +249,27 @@ class _Blocks:
         if len(taken) < size:
             raise VaultError("the vault is damaged: it holds less than it says")
         return taken
+
+    def pieces(self, size: int) -> Iterator[bytes]:
+        """Yield ``size`` bytes in pieces."""
+        while size:
+            piece = self.exactly(min(size, CHUNK))
+            size -= len(piece)
+            yield piece
+
+
+class _Digested(_Blocks):
+    """Keeps a digest of what was read."""
+
+    def __init__(self, blocks: Iterable[bytes]) -> None:
+        super().__init__(blocks)
+        self._digest = hashlib.sha256()
+
+    def take(self, size: int) -> bytes:
+        taken = super().take(size)
+        self._digest.update(taken)
+        return taken
+
+    def digest(self) -> bytes:
+        """Return the SHA-256 of what was read so far."""
+        return self._digest.copy().digest()
