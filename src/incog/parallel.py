@@ -14,16 +14,20 @@ from functools import lru_cache
 from multiprocessing.synchronize import Event
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from incog import people
 from incog.errors import IncogError, OutputError, UsageError
 from incog.keys import FILE_ID_BYTES, Secret, derive
+from incog.media import open_source
 from incog.media.base import Source
 from incog.media.walk import printable
 from incog.methods import make
-from incog.pipeline import Options, Perception, Progress, hide, silent
+from incog.perceive.attributes import make_attributes
+from incog.pipeline import Options, Perception, Progress, hide, render, silent
+from incog.plan import Plan
 from incog.report import FileReport
+from incog.subjects import Named, Subjects
 
 _ALIASES = {
     ".jpeg": ".jpg",
@@ -39,12 +43,15 @@ _ALIASES = {
 @dataclass(frozen=True, slots=True)
 class Job:
     """One file to hide faces in. target: where to; with ``follow`` its suffix is changed when the content is of another
-    kind than the source's name says. number: running number in the report, from 1."""
+    kind than the source's name says. number: running number in the report, from 1. plan, subjects: what is known of the
+    file beforehand, see ``pipeline.render``."""
 
     number: int
     path: Path
     target: Path
     follow: bool
+    plan: Plan | None = None
+    subjects: Subjects | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +69,8 @@ class Selection:
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What all files have in common; plain data, so that it can travel to another process. selection: who stays visible
-    or is hidden alone. claimed: the places of all inputs and of all outputs, as their sources' names have them."""
+    or is hidden alone. persons: people by name, each by a photo or a folder of photos, who have the same new face in
+    every file. claimed: the places of all inputs and of all outputs, as their sources' names have them."""
 
     method: str
     parameters: dict[str, str]
@@ -74,6 +82,7 @@ class Settings:
     seeded: bool
     spans: list[tuple[float, float]] = field(default_factory=list)
     selection: Selection | None = None
+    persons: tuple[tuple[str, Path], ...] = ()
     claimed: frozenset[Path] = frozenset()
     options: Options = field(default_factory=Options)
 
@@ -81,7 +90,7 @@ class Settings:
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """The report of a file, with the local words that do not belong into it: what went wrong with the names of files,
-    the hint, and the trace of a bug."""
+    the hint, and the trace of a bug. found: what a task found out that writes no file; it stays in memory."""
 
     job: Job
     report: FileReport
@@ -89,6 +98,11 @@ class Outcome:
     message: str = ""
     hint: str = ""
     trace: str = ""
+    found: Any = field(default=None, repr=False)
+
+
+Task = Callable[[Job, Settings, Progress], Outcome]
+"""What is done with a file: a function of a module, so that other processes find it."""
 
 
 def same_suffix(one: str, other: str) -> bool:
@@ -103,9 +117,15 @@ def beside(path: Path) -> Path:
 
 
 def run(
-    jobs: Sequence[Job], settings: Settings, *, workers: int, keep_going: bool = False
+    jobs: Sequence[Job],
+    settings: Settings,
+    *,
+    workers: int,
+    keep_going: bool = False,
+    task: Task | None = None,
 ) -> Iterator[Outcome]:
-    """Hide the faces of every job in several processes and yield the outcomes as they are done.
+    """Hide the faces of every job in several processes and yield the outcomes as they are done. task: what is done
+    instead.
 
     Without ``keep_going`` no further job is begun after a failure. The result of a file does not depend on the number
     of workers.
@@ -115,7 +135,7 @@ def run(
     with ProcessPoolExecutor(
         min(workers, len(jobs)), mp_context=context, initializer=_prepare, initargs=(stop,)
     ) as pool:
-        futures = {pool.submit(_work_until_stopped, job, settings): job for job in jobs}
+        futures = {pool.submit(_work_until_stopped, task or work, job, settings): job for job in jobs}
         try:
             for future in as_completed(futures):
                 if future.cancelled():
@@ -158,7 +178,7 @@ class _Ended(BaseException):
     """Unwinds a worker that was told to end."""
 
 
-def _work_until_stopped(job: Job, settings: Settings) -> Outcome:
+def _work_until_stopped(task: Task, job: Job, settings: Settings) -> Outcome:
     def progress(stage: str, done: int, total: int | None) -> None:
         if _stop is not None and _stop.is_set():
             raise KeyboardInterrupt
@@ -166,7 +186,7 @@ def _work_until_stopped(job: Job, settings: Settings) -> Outcome:
     global _busy
     _busy = True
     try:
-        return work(job, settings, progress)
+        return task(job, settings, progress)
     except KeyboardInterrupt:
         return Outcome(job, _failed(job, "stopped"))
     except _Ended:
@@ -198,6 +218,18 @@ def enrolled(selection: Selection, perception: Perception) -> people.Choice:
     return people.choice_of(selection.mode, found, selection.risk, recogniser.calibration)
 
 
+@lru_cache(maxsize=1)
+def named(persons: tuple[tuple[str, Path], ...], perception: Perception) -> tuple[Named, ...]:
+    """Return people by name, with how they look. Raises UsageError or InputError for a photo that does not serve."""
+    network = make_attributes() if persons else None
+    found = []
+    for name, path in persons:
+        person = people.enrol(path, perception.searcher, perception.recogniser, network)
+        assert person.looks is not None
+        found.append(Named(name, person.vectors, person.looks))
+    return tuple(found)
+
+
 def perception_of(settings: Settings) -> Perception:
     """Return the networks that the settings name, loaded once per process."""
     return _perception(settings.detector, settings.threshold, settings.device, settings.threads)
@@ -213,25 +245,43 @@ def work(job: Job, settings: Settings, progress: Progress = silent) -> Outcome:
 
     def action() -> FileReport:
         perception = perception_of(settings)
+        method = make(settings.method, settings.parameters)
+        if job.plan is not None:
+            source = open_source(job.path)
+            return render(
+                source,
+                job.plan,
+                target(source),
+                method,
+                settings.secret,
+                perception,
+                subjects=job.subjects,
+                options=settings.options,
+                progress=progress,
+            )
         file_id = (
             derive(settings.secret, "file id", job.number).secret[:FILE_ID_BYTES] if settings.seeded else None
         )
         return hide(
             job.path,
             target,
-            make(settings.method, settings.parameters),
+            method,
             settings.secret,
             perception,
             spans=settings.spans,
             choice=enrolled(settings.selection, perception) if settings.selection else None,
+            named=named(settings.persons, perception),
             options=settings.options,
             file_id=file_id,
             progress=progress,
         )
 
     outcome = attempt(job, action, written)
-    if settings.selection and outcome.report.error:
-        outcome.report.error = nameless(outcome.report.error, settings.selection.photos)
+    if outcome.report.error:
+        photos = [*(settings.selection.photos if settings.selection else ())]
+        outcome.report.error = nameless(
+            outcome.report.error, [*photos, *(path for _, path in settings.persons)]
+        )
     return outcome
 
 

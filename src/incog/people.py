@@ -20,7 +20,9 @@ from incog.errors import InputError, UsageError
 from incog.media import open_source
 from incog.media.walk import printable, walk
 from incog.methods.base import Claim
+from incog.perceive.attributes import OnnxAttributes
 from incog.perceive.calibration import Calibration, threshold
+from incog.perceive.looks import look_at
 from incog.perceive.recogniser import Recogniser
 from incog.perceive.search import Searcher
 from incog.plan import SelectionRecord
@@ -58,9 +60,11 @@ _SEARCH = 0.25
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Person:
-    """Somebody enrolled. vectors: (P, D) float32, one unit row per photo. Never shown in a trace."""
+    """Somebody enrolled. vectors: (P, D) float32, one unit row per photo. looks: (P, 9), see
+    ``incog.perceive.attributes.LOOK``, where they were asked for. Never shown in a trace."""
 
     vectors: Floats
+    looks: Floats | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,8 +105,10 @@ class Decision:
 # Enrolment
 
 
-def enrol(path: Path, searcher: Searcher, recogniser: Recogniser) -> Person:
-    """Return the person in a photo, or in all photos of a folder.
+def enrol(
+    path: Path, searcher: Searcher, recogniser: Recogniser, attributes: OnnxAttributes | None = None
+) -> Person:
+    """Return the person in a photo, or in all photos of a folder. attributes: tells how the person looks, too.
 
     Raises UsageError when a photo does not show exactly one face, when that face is small, blurred or turned, or when
     the photos of a folder do not show the same person; InputError when one cannot be read.
@@ -112,7 +118,9 @@ def enrol(path: Path, searcher: Searcher, recogniser: Recogniser) -> Person:
         photos = [path / item for item in walk(path).media if len(item.parts) == 1]
         if not photos:
             raise UsageError(f"{printable(path)}: a person's folder must hold photos, got none")
-    vectors = np.stack([_enrolled(photo, searcher, recogniser) for photo in photos])
+    found = [_enrolled(photo, searcher, recogniser, attributes) for photo in photos]
+    vectors = np.stack([vector for vector, _ in found])
+    looks = [look for _, look in found if look is not None]
     level = threshold(recogniser.calibration, len(photos), 0.01)
     for number, photo in enumerate(photos if len(photos) > 1 else ()):
         others = np.delete(vectors, number, axis=0)
@@ -121,10 +129,13 @@ def enrol(path: Path, searcher: Searcher, recogniser: Recogniser) -> Person:
                 f"{printable(photo)}: the photos of a folder must show one person, got somebody else here, "
                 "or a photo that is hard to tell"
             )
-    return Person(vectors)
+    return Person(vectors, np.stack(looks) if looks else None)
 
 
-def _enrolled(path: Path, searcher: Searcher, recogniser: Recogniser) -> Floats:
+def _enrolled(
+    path: Path, searcher: Searcher, recogniser: Recogniser, attributes: OnnxAttributes | None
+) -> tuple[Floats, Floats | None]:
+    """Return the vector of the face in a photo, and its look where that is asked for."""
     name = printable(path)
     try:
         source = open_source(path)
@@ -145,7 +156,7 @@ def _enrolled(path: Path, searcher: Searcher, recogniser: Recogniser) -> Floats:
             f"{name}: the face in a person's photo must be sharp, seen from the front and at least 40 pixels large, "
             f"got one of {faces[0].size:.0f} pixels that is not"
         )
-    return sight.vector
+    return sight.vector, None if attributes is None else look_at(attributes, frame, sight.face)
 
 
 def choice_of(mode: Mode, people: Sequence[Person], risk: float, calibration: Calibration) -> Choice:

@@ -10,7 +10,7 @@ from fractions import Fraction
 from itertools import chain, repeat
 from pathlib import Path
 
-from incog import compose, geometry, people, track
+from incog import compose, crowd, geometry, people, track
 from incog.errors import ExposedError, InputError, PlanError
 from incog.keys import FILE_ID_BYTES, Secret, track_key
 from incog.media import open_source
@@ -24,7 +24,7 @@ from incog.perceive.search import Searcher
 from incog.plan import Plan, PlanTrack, SourceRecord, Times, digest, tracks_of, unrolled, within
 from incog.report import ClaimReport, FileReport, Rescan
 from incog.rescan import COMPARED_SECONDS, Comparison, Findings, Rescanner
-from incog.subjects import linked
+from incog.subjects import Named, Subjects, clear_looks, linked
 from incog.types import Face, Floats, Frame, Key, Origin, Track
 from incog.vault import files as vault
 from incog.vault.patches import Changes
@@ -90,7 +90,7 @@ def plan(
     file_id = file_id or secrets.token_bytes(FILE_ID_BYTES)
     before = digest(source.path, file_id)
     times = Times()
-    frames = _watched(source, "looking", progress, times)
+    frames = watched(source, "looking", progress, times)
     if source.kind == "photo":
         only = next(frames, None)
         if only is None:
@@ -144,7 +144,7 @@ def _decided(
     progress: Progress,
 ) -> people.Decision:
     sights = people.look(
-        _watched(source, "recognising", progress), tracks, choice, perception.recogniser, rate=source.rate
+        watched(source, "recognising", progress), tracks, choice, perception.recogniser, rate=source.rate
     )
     return people.decide(
         sights, tracks, choice, perception.recogniser.calibration, photo=source.kind == "photo"
@@ -159,10 +159,15 @@ def render(
     secret: Secret,
     perception: Perception,
     *,
+    named: Sequence[Named] = (),
+    subjects: Subjects | None = None,
     options: Options | None = None,
     progress: Progress = silent,
 ) -> FileReport:
     """Hide the plan's faces in ``source``, look at the result again, and publish it as ``target``.
+
+    named: people whom a method with ``identity=stable`` gives the same new face in every file of a secret. subjects:
+    who the tracks are, where that is known beforehand; else it is told here, for such a method.
 
     Nothing appears under ``target`` before the rescan is satisfied and the original is sealed, where that is wanted.
     Raises PlanError when the plan is not this source's, ExposedError when a face stays visible, InputError, VaultError
@@ -173,15 +178,12 @@ def render(
     if digest(source.path, plan.scope) != plan.source.digest:
         raise PlanError("this plan was made from another file, or the file has changed since")
     covered, recognised, exposed = 0, set[int](), set[int]()
-    subjects: dict[int, int] = {}
+    who = subjects or _subjects(source, plan, method, secret, perception, named, progress)
     scope = plan.scope
 
     def key_of(number: int) -> Key:
-        return track_key(secret, scope, subjects.get(number, number))
+        return _key(secret, scope, who, number)
 
-    if getattr(method, "identity", "track") == "stable" and source.kind != "photo":
-        watched = _watched(source, "telling apart", progress)
-        subjects = linked(watched, tracks_of(plan.tracks), perception.recogniser)
     changes: Changes | None = None
     tracked: dict[int, dict[int, Region]] = {}
 
@@ -207,10 +209,10 @@ def render(
                 _choose(comparison, source, plan)
             done = write(
                 source,
-                lambda: _watched(source, "hiding", progress),
+                lambda: watched(source, "hiding", progress),
                 plan,
                 file.path,
-                Drawing(method, key_of, perception.hulls, options.mask_scale),
+                Drawing(method, key_of, perception.hulls, options.mask_scale, who),
                 options.output,
                 recognised,
                 comparison,
@@ -277,6 +279,34 @@ def render(
     )
 
 
+def _subjects(
+    source: Source,
+    plan: Plan,
+    method: Method,
+    secret: Secret,
+    perception: Perception,
+    named: Sequence[Named],
+    progress: Progress,
+) -> Subjects:
+    """Return who the tracks are, as far as the method asks for it."""
+    if getattr(method, "identity", "track") != "stable" or (source.kind == "photo" and not named):
+        return Subjects()
+    frames = watched(source, "telling apart", progress)
+    tracks = tracks_of(plan.tracks)
+    if not named:
+        return Subjects(linked(frames, tracks, perception.recogniser))
+    looked = clear_looks(frames, tracks, perception.recogniser)
+    return crowd.recognised(tracks, looked, named, secret, perception.recogniser.calibration)
+
+
+def _key(secret: Secret, scope: bytes, subjects: Subjects, number: int) -> Key:
+    """Return the key of a track: its person's own, or that of the person's first track."""
+    person = subjects.person(number)
+    if (key := subjects.keys.get(person)) is not None:
+        return key
+    return track_key(secret, scope, person if isinstance(person, int) else number)
+
+
 def told(claim: Claim) -> ClaimReport:
     """Return a method's claim as reports hold it."""
     return ClaimReport(
@@ -297,12 +327,13 @@ def hide(
     *,
     spans: list[tuple[float, float]] | None = None,
     choice: people.Choice | None = None,
+    named: Sequence[Named] = (),
     options: Options | None = None,
     file_id: bytes | None = None,
     progress: Progress = silent,
 ) -> FileReport:
     """Plan and render one file. target: where to, or a function that says so once the content is known. choice: who
-    stays visible, or is hidden alone; everybody is hidden by default.
+    stays visible, or is hidden alone; everybody is hidden by default. named: see ``render``.
 
     Raises what ``plan`` and ``render`` raise; in every such case there is no new file.
     """
@@ -315,7 +346,9 @@ def hide(
         if options.sealing is not None:
             vault.refuse_sidecar(goal, overwrite=options.overwrite)
         made = plan(source, perception, spans=spans, choice=choice, file_id=file_id, progress=progress)
-    report = render(source, made, goal, method, secret, perception, options=options, progress=progress)
+    report = render(
+        source, made, goal, method, secret, perception, named=named, options=options, progress=progress
+    )
     report.seconds = round(time.monotonic() - began, 3)
     return report
 
@@ -354,7 +387,8 @@ def _choose(comparison: Comparison, source: Source, plan: Plan) -> None:
     comparison.plan(tracks_of(plan.tracks), hidden, window=window)
 
 
-def _watched(source: Source, stage: str, progress: Progress, times: Times | None = None) -> Iterator[Frame]:
+def watched(source: Source, stage: str, progress: Progress, times: Times | None = None) -> Iterator[Frame]:
+    """Yield the frames of a source, and tell how far it is. times: takes in their presentation times."""
     for frame in source.frames():
         if times is not None:
             times.add(frame.time)
@@ -382,7 +416,7 @@ def _rescan(
         count = 0
         # By the source's times, since a container may round those of the output.
         times = unrolled(plan.source.times)
-        timed = zip(_watched(output, "checking", progress), chain(times, repeat(Fraction(0))), strict=False)
+        timed = zip(watched(output, "checking", progress), chain(times, repeat(Fraction(0))), strict=False)
         for frame, moment in timed:
             acted[frame.index] = within(moment, plan.spans)
             count += 1
@@ -439,7 +473,7 @@ def _extended(
             settings=perception.settings,
             keyframes=frozenset(seeds),
         )
-        found = tracker.run(_watched(source, "following", progress)).tracks
+        found = tracker.run(watched(source, "following", progress)).tracks
     if not found:
         raise ExposedError(f"{len(findings.exposed)} face(s) seen in the output could not be followed")
     added = [PlanTrack.of(_renumbered(item, first + number)) for number, item in enumerate(found)]

@@ -58,12 +58,39 @@ class VaultReport(_Model):
     guess: str
 
 
+class PseudonymReport(_Model):
+    """How people were told apart and given pseudonyms; figures, no embedding.
+
+    told_by: the folders that people lie in, or how they look. people: how many there are, bystanders included. named:
+    those whose new face is the same in other runs under the same secret, by their folder's name or by ``--person``.
+    unclear: those who were never seen clearly; each is taken for a person of their own. redrawn: those whose first new
+    face was like another's. alike: those for whom no other could be drawn. rotation: the number given. risk: with
+    clusters, about the most that the chance may be that a given person is taken for another. lowest, highest:
+    similarity that was asked for, by group. vouched: whether the measured data can speak of that risk. unmeasured:
+    groups of which too few faces were measured. claims: what holds.
+    """
+
+    told_by: Literal["folders", "clusters"]
+    people: int = 0
+    named: int = 0
+    unclear: int = 0
+    redrawn: int = 0
+    alike: int = 0
+    rotation: int = 0
+    risk: float | None = None
+    lowest: float | None = None
+    highest: float | None = None
+    vouched: bool = True
+    unmeasured: list[str] = []
+    claims: list[ClaimReport] = []
+
+
 class FileReport(_Model):
     """One input. name: a running number, or the path when names were asked for. faces: face appearances hidden, summed
     over frames. tracks: distinct faces as far as tracking could tell. fallback: tracks that the method could not hide,
     or left almost as they were, or recognisable: they were filled instead, at least in the frames in question.
-    selection: who stayed visible because of ``--keep`` or ``--only``, in figures. decisions: what happened to all
-    besides the pixels."""
+    selection: who stayed visible because of ``--keep`` or ``--only``, in figures. people: with ``--pseudonyms``, the
+    numbers of those who are in it. decisions: what happened to all besides the pixels."""
 
     name: str
     status: Status
@@ -77,6 +104,7 @@ class FileReport(_Model):
     rescan: Rescan = Field(default_factory=Rescan)
     claims: list[ClaimReport] = []
     selection: list[str] = []
+    people: list[int] = []
     vault: VaultReport | None = None
     decisions: list[str] = []
     error: str | None = None
@@ -84,11 +112,12 @@ class FileReport(_Model):
 
 class Report(_Model):
     """Version 1 of the report. randomness: where keys came from; a seeded result is not private. left_alone: how many
-    files were no media."""
+    files were no media. pseudonyms: who was told apart, with ``--pseudonyms``."""
 
     version: Literal[1] = 1
     program: str = f"incog {__version__}"
     device: str = "cpu"
     randomness: str = "fresh, forgotten"
     left_alone: int = 0
+    pseudonyms: PseudonymReport | None = None
     files: list[FileReport] = []

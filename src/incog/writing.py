@@ -22,6 +22,7 @@ from incog.perceive.looks import Looks
 from incog.perceive.steady import Looked, steadied
 from incog.plan import Plan, Times, tracks_of, within
 from incog.rescan import Comparison
+from incog.subjects import Subjects
 from incog.types import Face, Frame, Key, Track
 
 SAFEST = METHODS[DEFAULT]()
@@ -34,12 +35,14 @@ Witness = Callable[[Frame, Frame, Sequence[compose.Drawn]], None]
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """How faces are drawn. key_of: the key of a track. mask_scale: see ``incog.pipeline.Options``."""
+    """How faces are drawn. key_of: the key of a track. mask_scale: see ``incog.pipeline.Options``. subjects: whose the
+    tracks are, and how these people shall look."""
 
     method: Method
     key_of: Callable[[int], Key]
     hulls: FaceHulls
     mask_scale: float
+    subjects: Subjects = field(default_factory=Subjects)
 
 
 @dataclass(slots=True)
@@ -88,7 +91,10 @@ def write(
     """
     fallback = Fallback(set(recognised))
     lives = {item.id: (item.start, item.start + len(item.boxes)) for item in tracks_of(plan.tracks)}
-    looks = Looks(make_attributes()) if attributes.NAME in drawing.method.needs else None
+    looks = None
+    if attributes.NAME in drawing.method.needs:
+        subjects = drawing.subjects
+        looks = Looks(make_attributes(), person=subjects.person, held=subjects.looks)
     while True:
         # Emptied, not removed: a file made anew would be readable by others before it was looked at again.
         os.truncate(path, 0)

@@ -121,9 +121,9 @@ def test_only_what_is_beyond_the_mask_and_what_was_read_is_painted(crops: Crops)
     seen = reading.read(own, crops.pixels[0], crops.dense[0])
     assert seen is not None
     person = painting.drawn(own, key(4), "test", LOOK)
-    dense = painting.shape_for(own, seen, person)
+    dense = painting.shape_for(own, seen.dense, person)
     face = painting.Face(
-        dense, own.vector_of(painting.texture_for(own, seen, dense, person, 0.8)), seen.light
+        dense, own.vector_of(painting.texture_for(own, seen.light, dense, person, 0.8)), seen.light
     )
     mask = crops.masks[0]
     noise = crops.pixels[0].copy()
@@ -147,8 +147,8 @@ def test_expression_and_gaze_are_kept(crops: Crops) -> None:
     opened[lips + 5 : lips + 8, 1] += 0.12
     people = [painting.drawn(own, key(number), "test", LOOK) for number in range(8)]
     for person in people:
-        shut = painting.shape_for(own, seen, person)
-        wide = painting.shape_for(own, replace(seen, dense=opened), person)
+        shut = painting.shape_for(own, seen.dense, person)
+        wide = painting.shape_for(own, opened, person)
         assert gap(wide) - gap(shut) > 0.06
     aside = seen.dense.copy()
     aside[points.RIGHT_IRIS, 0] += 0.03

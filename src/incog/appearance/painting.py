@@ -11,7 +11,6 @@ import numpy as np
 from incog import geometry, points, shape
 from incog.appearance import grain, mesh, surround, texture
 from incog.appearance.model import Appearance, looked
-from incog.appearance.reading import Reading
 from incog.keys import Stream
 from incog.types import Floats, Key
 
@@ -44,18 +43,18 @@ def drawn(own: Appearance, key: Key, purpose: str, look: Floats) -> Person:
     return Person(np.asarray(mean + own.person_rest * values[:count], np.float32), values[count:], look)
 
 
-def shape_for(own: Appearance, reading: Reading, person: Person) -> Floats:
-    """Return a new face's points, (130, 2) float32 in half sides: pose and expression of the one that was read, another
-    person's proportions, near the old outline, looking where the old one looks.
+def shape_for(own: Appearance, old: Floats, person: Person) -> Floats:
+    """Return a new face's points, (130, 2) float32 in half sides: pose and expression of the old one's, (130, 2),
+    another person's proportions, near the old outline, looking where the old one looks.
 
     The person's coordinates are conditioned on what is held (Matheron's rule): outline, inner lips and lids.
     """
-    kept = shape.load()(reading.dense)
+    kept = shape.load()(old)
     held, gain = _holding(own)
     free = person.shape
-    own_part = free + gain @ (held @ (reading.dense - kept).ravel() - held @ (free @ own.person_modes))
+    own_part = free + gain @ (held @ (old - kept).ravel() - held @ (free @ own.person_modes))
     new = kept + (own_part @ own.person_modes).reshape(-1, 2)
-    return looking(reading.dense, new.astype(np.float32))
+    return looking(old, new.astype(np.float32))
 
 
 def looking(old: Floats, new: Floats) -> Floats:
@@ -95,9 +94,10 @@ def _holding(own: Appearance) -> tuple[Floats, Floats]:
     return held.astype(np.float32), gain.astype(np.float32)
 
 
-def texture_for(own: Appearance, reading: Reading, dense: Floats, person: Person, strength: float) -> Floats:
-    """Return a new face's texture coordinates (K,): what its shape, light and look let expect, and the person's own."""
-    told = np.append(own.tell(own.shape_of(dense), reading.light, person.look), np.float32(1))
+def texture_for(own: Appearance, light: Floats, dense: Floats, person: Person, strength: float) -> Floats:
+    """Return a new face's texture coordinates (K,): what its shape, (130, 2), its light, (TERMS, 3), and its look let
+    expect, and the person's own."""
+    told = np.append(own.tell(own.shape_of(dense), light, person.look), np.float32(1))
     free = own.rest @ (person.texture * _tamed(len(own.rest), strength))
     return np.asarray(own.expected @ told + free, np.float32)
 

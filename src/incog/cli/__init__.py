@@ -42,6 +42,9 @@ from incog.cli.options import (
     OutputFile,
     Overwrite,
     PassphraseFile,
+    PeopleBy,
+    Persons,
+    Pseudonyms,
     Quality,
     Quiet,
     Recipients,
@@ -49,6 +52,7 @@ from incog.cli.options import (
     ReportNames,
     Reversible,
     Risk,
+    Rotate,
     SecretFile,
     Seed,
     Sets,
@@ -63,8 +67,11 @@ from incog.cli.options import (
     Workers,
 )
 from incog.cli.passphrases import Wanted, sealing
+from incog.cli.pseudonyms import PSEUDONYMS, Wishes, hide_pseudonyms, refuse_alone
 from incog.cli.screen import Screen, tell
 from incog.cli.sets import hide_set, is_set, refuse_single
+from incog.cli.sources import persons
+from incog.cli.working import outcomes
 from incog.dataset import Wish
 from incog.errors import InputError, OutputError, UsageError
 from incog.keys import Secret
@@ -96,6 +103,7 @@ app.add_typer(train.app, name="train")
 
 @app.command()
 def hide(
+    context: typer.Context,
     inputs: Inputs,
     output: Output = None,
     method: MethodName = DEFAULT,
@@ -106,9 +114,13 @@ def hide(
     spans: Spans = None,
     keep: Keep = None,
     only: Only = None,
-    risk: Risk = people.RISK,
+    risk: Risk = None,
     no_compare: NoCompare = False,
     share_background: ShareBackground = False,
+    pseudonyms: Pseudonyms = False,
+    people_by: PeopleBy = None,
+    person: Persons = None,
+    rotate: Rotate = 0,
     seed: Seed = None,
     secret_file: SecretFile = None,
     passphrase: AskPassphrase = False,
@@ -138,7 +150,12 @@ def hide(
     screen = Screen(quiet=quiet, verbose=verbose)
     with failing(screen):
         parameters = _settings(sets)
+        source = context.get_parameter_source("method")
+        if pseudonyms and source is not None and source.name == "DEFAULT":
+            method = PSEUDONYMS
         chosen = make(method, parameters)
+        if not pseudonyms:
+            refuse_alone(people_by, person, rotate, chosen)
         secret, randomness = _secret(seed, secret_file)
         where = best_device(device.value)
         settings = parallel.Settings(
@@ -152,6 +169,7 @@ def hide(
             seeded=seed is not None,
             spans=parse_spans(spans) if spans else [],
             selection=_selection(keep, only, risk),
+            persons=persons(person),
             options=Options(
                 mask_scale=_between("--mask-scale", mask_scale, 1, 3),
                 compare=not no_compare,
@@ -180,6 +198,21 @@ def hide(
             )
         if decoy is not None and (len(inputs) > 1 or inputs[0].is_dir()):
             raise UsageError("--decoy must be given with a single file, which it takes the place of")
+        if pseudonyms:
+            hide_pseudonyms(
+                chosen,
+                inputs,
+                output,
+                settings,
+                Wishes(
+                    people_by, rotate, risk, workers, keep_going, share_background, secret_file is not None
+                ),
+                randomness,
+                lambda sources, targets: _report_place(report, overwrite, sources, targets),
+                report_names,
+                screen,
+            )
+            return
         if is_set(chosen):
             hide_set(
                 cast("SetMethod", chosen),
@@ -193,9 +226,11 @@ def hide(
                 screen,
             )
             return
+        # Before anything is written: a photo that does not serve is a wrong option.
         if settings.selection:
-            # Before anything is written: a photo that does not serve is a wrong option.
             parallel.enrolled(settings.selection, parallel.perception_of(settings))
+        if settings.persons:
+            parallel.named(settings.persons, parallel.perception_of(settings))
         jobs, left_alone, problems = _jobs(inputs, output, screen)
         parallel.check_targets(jobs)
         settings = replace(settings, claimed=parallel.claimed(jobs))
@@ -215,7 +250,7 @@ def hide(
             for message in problems:
                 screen.error(message)
             if not problems or keep_going:
-                for outcome in _outcomes(jobs, settings, workers, keep_going, screen):
+                for outcome in outcomes(jobs, settings, workers, keep_going, screen):
                     failed += outcome.report.status == "failed"
                     tell(outcome, screen)
                     reports[outcome.job.number] = _named(outcome, names, report_names)
@@ -226,20 +261,6 @@ def hide(
             screen.error(f"{skipped} file(s) were not tried", "--keep-going goes on after a failure")
         if failed or skipped:
             raise typer.Exit(1)
-
-
-def _outcomes(
-    jobs: Sequence[parallel.Job], settings: parallel.Settings, workers: int, keep_going: bool, screen: Screen
-) -> Iterator[parallel.Outcome]:
-    if workers > 1 and len(jobs) > 1:
-        yield from parallel.run(jobs, settings, workers=workers, keep_going=keep_going)
-        return
-    for job in jobs:
-        with screen.bar(printable(Path(job.path.name))) as step:
-            outcome = parallel.work(job, settings, step)
-        yield outcome
-        if outcome.report.status == "failed" and not keep_going:
-            return
 
 
 @app.command()
@@ -253,7 +274,7 @@ def plan(
     spans: Spans = None,
     keep: Keep = None,
     only: Only = None,
-    risk: Risk = people.RISK,
+    risk: Risk = None,
     threads: Threads = 0,
     device: DeviceName = Device.auto,
     overwrite: Overwrite = False,
@@ -445,14 +466,15 @@ def _settings(texts: Sequence[str] | None) -> dict[str, str]:
 
 
 def _selection(
-    keep: Sequence[Path] | None, only: Sequence[Path] | None, risk: float
+    keep: Sequence[Path] | None, only: Sequence[Path] | None, risk: float | None
 ) -> parallel.Selection | None:
     if keep and only:
         raise UsageError("--keep and --only must not be given together")
     if not keep and not only:
         return None
     mode: people.Mode = "keep" if keep else "only"
-    return parallel.Selection(mode, tuple(keep or only or ()), _between("--risk", risk, 1e-6, 0.5))
+    risk = people.RISK if risk is None else _between("--risk", risk, 1e-6, 0.5)
+    return parallel.Selection(mode, tuple(keep or only or ()), risk)
 
 
 def _secret(seed: int | None, path: Path | None) -> tuple[Secret, str]:

@@ -79,9 +79,45 @@ Only = Annotated[
     ),
 ]
 Risk = Annotated[
-    float,
+    float | None,
     typer.Option(
-        "--risk", help="With --keep: the most that the chance of a wrong face left visible in a file may be."
+        "--risk",
+        help="With --keep: the most that the chance of a wrong face left visible in a file may be; default 0.01. With "
+        "--people clusters: about the most that the chance may be that a person is taken for another; default 0.05.",
+        show_default=False,
+    ),
+]
+Pseudonyms = Annotated[
+    bool,
+    typer.Option(
+        "--pseudonyms",
+        help="One new face for each person in all photos and videos of a folder, and keyed tokens for names. The "
+        "method is then appearance-replace unless another is named.",
+    ),
+]
+PeopleBy = Annotated[
+    str | None,
+    typer.Option(
+        "--people",
+        help="With --pseudonyms: folders, a folder for each person, or clusters, by how faces look; default: folders "
+        "where the pictures of each look like one person.",
+    ),
+]
+Persons = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--person",
+        metavar="NAME=PHOTO",
+        help="With --pseudonyms, or a method with identity=stable: this person has the same new face in all files; a "
+        "folder holds several photos of one person. Repeatable.",
+    ),
+]
+Rotate = Annotated[
+    int,
+    typer.Option(
+        "--rotate",
+        min=0,
+        help="With --pseudonyms and --secret-file: another number, other faces and names under the same secret.",
     ),
 ]
 ShareBackground = Annotated[

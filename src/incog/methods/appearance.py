@@ -4,24 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
 from incog import alignment, geometry, outline, points, shape
 from incog.appearance import light, model, painting, reading, texture
-from incog.keys import Stream
+from incog.keys import Stream, derive
 from incog.methods.aligned import goal
 from incog.methods.base import Claim, Rendered
+from incog.methods.generated import IDENTITY, Identity
 from incog.methods.k_same import KSame
 from incog.methods.looking import look_of
 from incog.methods.parameters import Parameter, check
 from incog.methods.per_crop import CROP_CONDITION, rest_of, scope_of
-from incog.perceive import attributes
-from incog.types import Array, Crops, Floats, Key
+from incog.perceive import attributes, calibration, embedder
+from incog.perceive.embedder import Embedder
+from incog.types import Array, Bytes, Crops, Floats, Key
 
 Looks = Literal["kept", "drawn"]
-Identity = Literal["track", "stable"]
 
 
 @dataclass(frozen=True)
@@ -58,9 +60,7 @@ class AppearanceReplace:
         Looks, Parameter("whether apparent age, gender and ethnicity are those of the old face or chance")
     ] = "kept"
 
-    identity: Annotated[
-        Identity, Parameter("track: each track is another person; stable: one new face per person of a file")
-    ] = "track"
+    identity: Annotated[Identity, IDENTITY] = "track"
 
     def __post_init__(self) -> None:
         check(self)
@@ -107,14 +107,71 @@ class AppearanceReplace:
                 continue
             look = look_of(crops[row : row + 1]) if self.looks == "kept" else chance(key, self.name)
             person = painting.drawn(own, key, self.name, look)
-            dense = painting.shape_for(own, seen, person)
-            codes = painting.texture_for(own, seen, dense, person, self.variety)
+            dense = painting.shape_for(own, seen.dense, person)
+            codes = painting.texture_for(own, seen.light, dense, person, self.variety)
             face = painting.Face(dense, own.vector_of(codes), seen.light)
             finish = painting.Finish(seen.bands, Stream(key, self.name, "grain"), self.grain)
             mask = crops.masks[row]
             new = painting.paint(own, face, crops.pixels[row], mask, seen.matrix, finish, seen.zoom)
             np.copyto(pixels[row], np.clip(new, 0, 1), where=(mask > 0)[..., None])
         return Rendered(pixels, unfit)
+
+    def likeness(self, key: Key, look: Floats) -> Floats:
+        """Return what the recogniser makes of the person's portrait, as ``PersonMethod`` says, without what portraits
+        of other people of that look have in common: a plain background, and no hair."""
+        look = look if self.looks == "kept" else chance(key, self.name)
+        kind = (round(float(look[0]) * 5) / 5, look[1] > 0.5, int(look[2:7].argmax()))
+        own = _embedded(_portrait(key, self.name, look, self.variety))
+        return embedder.unit(own - _common(self.name, self.variety, *kind))
+
+
+_SKIN = (0.75, 0.6, 0.52)
+"""R'G'B' of the light that portraits are painted in."""
+
+_COMMON = 48
+"""Portraits that tell what those of a look have in common."""
+
+
+def _portrait(key: Key, purpose: str, look: Floats, variety: float) -> Bytes:
+    """Return the person of a key in the recogniser's template, frontal and evenly lit, (112, 112, 3) uint8."""
+    own = model.load()
+    lights = np.zeros((light.TERMS, 3), np.float32)
+    lights[0] = _SKIN
+    mean = own.dense_of(np.zeros(len(own.shape_spread), np.float32))
+    person = painting.drawn(own, key, purpose, look)
+    dense = painting.shape_for(own, mean, person)
+    codes = painting.texture_for(own, lights, dense, person, variety)
+    face = painting.Face(dense, own.vector_of(codes), lights)
+    made = _painted(face, alignment.similarity(embedder.TEMPLATE, reading.goal()), embedder.SIZE)
+    return np.rint(np.clip(made, 0, 1) * 255).astype(np.uint8)
+
+
+def _painted(face: painting.Face, matrix: Floats, side: int) -> Floats:
+    """Return a face on a plain background, (side, side, 3). matrix: (2, 3), picture -> half sides."""
+    canvas = np.ones((side, side, 3), np.float32) * np.clip(face.light[0] / 2, 0, 1)
+    here = geometry.apply(geometry.inverse(matrix), face.dense)
+    mask = geometry.mask([outline.face_outline(here, grow=1.15)], (0, 0, side, side), 4.0)
+    return painting.paint(model.load(), face, canvas, mask, matrix)
+
+
+def _embedded(portrait: Bytes) -> Floats:
+    row: Floats = calibration.shipped().project(_network()(portrait[None]))[0]
+    return row
+
+
+@lru_cache(maxsize=256)
+def _common(purpose: str, variety: float, age: float, female: bool, ethnicity: int) -> Floats:
+    """Return the mean of what the recogniser makes of portraits of a kind of look, (D,) float32."""
+    look = np.zeros(len(attributes.LOOK), np.float32)
+    look[0], look[1], look[2 + ethnicity], look[7] = age, female, 1, 1
+    keys = [derive(Key(bytes(32)), "portrait", number) for number in range(_COMMON)]
+    rows = np.stack([_embedded(_portrait(key, purpose, look, variety)) for key in keys])
+    return np.asarray(rows.mean(0), np.float32)
+
+
+@lru_cache(maxsize=1)
+def _network() -> Embedder:
+    return embedder.make_embedder(threads=1)
 
 
 def chance(key: Key, purpose: str) -> Floats:
@@ -157,10 +214,7 @@ class KSameM(KSame):
         own = model.load()
         dense, lights, codes = _parted(mean)
         matrix = alignment.similarity(goal(self.side), reading.goal())
-        canvas = np.ones((self.side, self.side, 3), np.float32) * np.clip(lights[0] / 2, 0, 1)
-        here = geometry.apply(geometry.inverse(matrix), dense)
-        mask = geometry.mask([outline.face_outline(here, grow=1.15)], (0, 0, self.side, self.side), 4.0)
-        return painting.paint(own, painting.Face(dense, own.vector_of(codes), lights), canvas, mask, matrix)
+        return _painted(painting.Face(dense, own.vector_of(codes), lights), matrix, self.side)
 
     def draw(self, pixels: Floats, crop: Crops, mean: Floats, face: Floats) -> None:
         own = model.load()

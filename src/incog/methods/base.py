@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -80,6 +80,15 @@ class Method(Protocol):
         Pixels where ``crops.masks`` is 0 come back unchanged. A crop's result depends on that crop, its key and its
         frame index alone, not on the batch.
         """
+
+
+@runtime_checkable
+class PersonMethod(Method, Protocol):
+    """A method that draws a person from a key: the same key and look, the same person, in whatever picture."""
+
+    def likeness(self, key: Key, look: Floats) -> Floats:
+        """Return what the package's recogniser makes of the person of a key and a look, (9,): (D,) float32 of unit
+        norm, to be compared by the thresholds of ``incog.perceive.calibration``."""
 
 
 class SetMethod(Method, Protocol):

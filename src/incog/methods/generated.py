@@ -26,7 +26,7 @@ from incog.methods.looking import look_of
 from incog.methods.parameters import Parameter, check
 from incog.methods.per_crop import CROP_CONDITION, rest_of, scope_of
 from incog.methods.settle import toned, unseamed
-from incog.perceive import attributes
+from incog.perceive import attributes, calibration
 from incog.types import Crops, Floats, Key
 
 NETWORK, CODES = "generator", "generator-codes"
@@ -38,6 +38,13 @@ SIDE = 128
 MOST_TURNED = 0.11
 """Largest distance of the tip of the nose from the middle of the eyes, as a share of the picture: that of a head turned
 by 40 degrees. The generator has seen none that was turned more."""
+
+Identity = Literal["track", "stable"]
+
+IDENTITY = Parameter(
+    "track: each track is another person; stable: one new face per person of a file, and in all files the same for "
+    "people named with --person"
+)
 
 AGE, GENDER, ETHNICITY = 0, 1, slice(2, 7)
 """Where a look has them: see ``incog.perceive.attributes.LOOK``."""
@@ -167,6 +174,7 @@ class Replace(Generated):
         Literal["kept", "white", "black", "asian", "indian", "other"],
         Parameter("what ethnicity it seems to have, in the classes of UTKFace"),
     ] = "kept"
+    identity: Annotated[Identity, IDENTITY] = "track"
 
     def claims(self, *, frames: int = 1) -> tuple[Claim, ...]:
         seen = 9 - (self.age > 0) - (self.gender != "kept") - 5 * (self.ethnicity != "kept")
@@ -202,7 +210,11 @@ class Replace(Generated):
         return "the new face is drawn from a key"
 
     def look(self, crop: Crops) -> Floats:
-        look = look_of(crop).copy()
+        return self.told(look_of(crop))
+
+    def told(self, look: Floats) -> Floats:
+        """Return how the new face shall look, (9,), of somebody who looks like this, (9,)."""
+        look = look.copy()
         if self.age:
             look[AGE] = self.age / 100
         if self.gender != "kept":
@@ -212,9 +224,20 @@ class Replace(Generated):
         return look
 
     def code(self, crop: Crops, key: Key, look: Floats) -> Floats:
-        normals = Stream(key, self.name, "code").normal((codes.SIZE,)).astype(np.float32)
-        made: Floats = shipped().prior.draw(normals[None], look[None])[0]
+        made: Floats = shipped().prior.draw(self.normals(key)[None], look[None])[0]
         return made
+
+    def normals(self, key: Key) -> Floats:
+        """Return the numbers that a key draws, (96,) float32 standard normal."""
+        return Stream(key, self.name, "code").normal((codes.SIZE,)).astype(np.float32)
+
+    def likeness(self, key: Key, look: Floats) -> Floats:
+        """Return the embedding that the code of a key stands for, as ``PersonMethod`` says. What is drawn follows it,
+        damped."""
+        prior = shipped().prior
+        code = prior.draw(self.normals(key)[None], self.told(look)[None])
+        found: Floats = calibration.shipped().project(prior.embedding(code))[0]
+        return found
 
 
 def placed(dense: Floats) -> Floats | None:

@@ -59,10 +59,8 @@ class Donor(Replace):
         chosen = f"number {self.donor}" if self.donor else "chosen by a key"
         return f"the new face is one of {DONORS} sampled people, {chosen}"
 
-    def code(self, crop: Crops, key: Key, look: Floats) -> Floats:
-        number = self.donor or 1 + int(Stream(key, self.name).integers(0, DONORS, (1,))[0])
-        made: Floats = shipped().prior.draw(normals_of(number)[None], look[None])[0]
-        return made
+    def normals(self, key: Key) -> Floats:
+        return normals_of(self.donor or 1 + int(Stream(key, self.name).integers(0, DONORS, (1,))[0]))
 
 
 def normals_of(number: int) -> Floats:

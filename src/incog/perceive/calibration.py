@@ -8,6 +8,7 @@ and the thresholds go by the group in which strangers are still the most alike.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from importlib import resources
 
 import numpy as np
@@ -15,7 +16,9 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, ValidationError
 from scipy.optimize import brentq
 
+from incog import models
 from incog.errors import ModelError, UsageError
+from incog.perceive.embedder import NAME as EMBEDDER
 from incog.perceive.embedder import unit
 from incog.types import Floats
 
@@ -245,6 +248,12 @@ def load(embedder: str) -> Calibration:
     if found.embedder != embedder:
         raise ModelError(f"the calibration {FILE} belongs to another network")
     return found
+
+
+@lru_cache(maxsize=1)
+def shipped() -> Calibration:
+    """Return the calibration of the embedder that the package brings. Raises ModelError."""
+    return load(models.RECORDS[EMBEDDER].sha256)
 
 
 def _every_second(names: Strings) -> npt.NDArray[np.bool_]:

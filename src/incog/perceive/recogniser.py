@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from incog import colour, geometry, models
+from incog import colour, geometry
 from incog.alignment import similarity
 from incog.perceive import calibration, embedder
 from incog.perceive.calibration import Calibration
@@ -111,7 +111,7 @@ class Recogniser:
 def make_recogniser(look: Look, *, device: str = "cpu", threads: int = 0) -> Recogniser:
     """Return the recogniser that the package brings. Raises ModelError when it is missing or not the recorded file."""
     network = embedder.make_embedder(device=device, threads=threads)
-    return Recogniser(network, calibration.load(models.RECORDS[embedder.NAME].sha256), look)
+    return Recogniser(network, calibration.shipped(), look)
 
 
 def crop_of(frame: Frame, face: Face) -> Bytes | None:
