@@ -174,7 +174,8 @@ def told_by(files: Sequence[File], sightings: Mapping[int, Sighting], calibratio
     for file in files:
         if not file.folder:
             return "clusters"
-        folders[file.folder] += _main_vectors(sightings[file.job.number], calibration)
+        if (sighting := sightings.get(file.job.number)) is not None:
+            folders[file.folder] += _main_vectors(sighting, calibration)
     level = calibration.level_of_misses(STRANGERS)
     alike = []
     for vectors in folders.values():
