@@ -73,7 +73,9 @@ def released(out: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in out.iterdir()}
 
 
-@pytest.mark.parametrize("method", ["k-same-pixel", "k-same-eigen", "k-same-select", "k-same-furthest"])
+@pytest.mark.parametrize(
+    "method", ["k-same-pixel", "k-same-eigen", "k-same-select", "k-same-furthest", "k-same-net"]
+)
 def test_files_of_a_group_are_the_same_to_the_byte(
     people: Path, tmp_path: Path, incog: Incog, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,7 +26,7 @@ from incog.media import open_source
 from incog.media.base import Source
 from incog.media.walk import printable, walk
 from incog.methods.base import Claim, SetMethod
-from incog.methods.k_same import CONDITIONS
+from incog.methods.of_sets import CONDITIONS
 from incog.pipeline import Options, Perception, Progress, silent
 from incog.plan import Plan, tracks_of
 from incog.report import FileReport

@@ -10,6 +10,7 @@ from incog.methods.base import Method
 from incog.methods.fill import Fill
 from incog.methods.generated import Replace
 from incog.methods.k_same import KSameEigen, KSameFurthest, KSamePixel, KSameSelect
+from incog.methods.k_same_net import KSameNet
 from incog.methods.noise import DpPixelate, GaussianNoise, ImpulseNoise
 from incog.methods.obscure import Blackout, Blur, Darken, LowResolution, Pixelate
 from incog.methods.parameters import parse, unknown
@@ -43,6 +44,7 @@ METHODS: dict[str, type[Method]] = {
     "replace": Replace,
     "donor": Donor,
     "blend": Blend,
+    "k-same-net": KSameNet,
 }
 
 DEFAULT = "fill"
