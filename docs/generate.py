@@ -31,7 +31,7 @@ from incog.methods.parameters import describe
 from incog.models import Card, cards
 from incog.pipeline import Perception, parameters
 from incog.plan import Plan, PlanTrack, SelectionRecord, SourceRecord
-from incog.report import ClaimReport, FileReport, Report, Rescan, VaultReport
+from incog.report import ClaimReport, FileReport, PseudonymReport, Report, Rescan, VaultReport
 from incog.track import single
 from incog.types import Bytes, Frame, Layout, Track
 
@@ -339,7 +339,7 @@ def report_page() -> str:
         "## The report",
         "`--report FILE` writes it. It is made to be shared: it holds no file name (unless `--report-names` is "
         "given), no place in a picture and no digest of an original.",
-        *_models(Report, FileReport, Rescan, VaultReport, ClaimReport),
+        *_models(Report, FileReport, Rescan, PseudonymReport, VaultReport, ClaimReport),
         _example(report),
     ]
     return "\n\n".join(parts) + "\n"
