@@ -65,8 +65,9 @@ class PseudonymReport(_Model):
     those whose new face is the same in other runs under the same secret, by their folder's name or by ``--person``.
     unclear: those who were never seen clearly; each is taken for a person of their own. redrawn: those whose first new
     face was like another's. alike: those for whom no other could be drawn. rotation: the number given. risk: with
-    clusters, about the most that the chance may be that a given person is taken for another. lowest, highest:
-    similarity that was asked for, by group. vouched: whether the measured data can speak of that risk. unmeasured:
+    clusters, about the most that the chance may be that a given person is taken for another. lowest:
+    similarity that was asked for in the group where strangers are least alike. highest: the same where they are most
+    alike. vouched: whether the measured data can speak of that risk. unmeasured:
     groups of which too few faces were measured. claims: what holds.
     """
 
