@@ -47,10 +47,8 @@ class Whole:
 
 def picture(person: int, seed: int, after: int, *, filled: bool = False) -> pseudonyms.Picture:
     def drawn(number: int, noise: int) -> Bytes:
-        colour = np.random.default_rng(number).integers(0, 255, 3) + np.random.default_rng(noise).normal(
-            size=3
-        )
-        return np.broadcast_to(np.clip(colour, 0, 255), (8, 8, 3)).astype(np.uint8)
+        whole = np.random.default_rng(number).integers(0, 255, (8, 8, 3))
+        return np.clip(whole + np.random.default_rng(noise).normal(size=(8, 8, 3)), 0, 255).astype(np.uint8)
 
     hull = np.array([[0, 0], [8, 0], [8, 8], [0, 8]], np.float32)
     five = np.zeros((5, 2), np.float32)
