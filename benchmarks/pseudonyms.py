@@ -31,6 +31,7 @@ from PIL import Image
 
 from common import RESULTS, record, save
 from incog import geometry, parallel, pseudonyms
+from incog.casting import Casting, Sighting, cast, folder_of
 from incog.data.faces import decode, split_of
 from incog.data.readers import read
 from incog.evaluate.recognisers import Recogniser, make_recognisers
@@ -38,7 +39,7 @@ from incog.evaluate.samples import face_only, frame_of
 from incog.keys import Secret
 from incog.methods import make
 from incog.pipeline import Options
-from incog.pseudonyms import File, Sighting
+from incog.pseudonyms import File
 from incog.types import Bytes, Floats
 
 RISKS = (0.01, 0.05, 0.2, 0.5)
@@ -84,8 +85,9 @@ def clusters(files: Sequence[File], found: dict[int, Hashable], risk: float) -> 
     of, by = defaultdict(list), defaultdict(list)
     for file in files:
         if file.job.number in found:
-            of[found[file.job.number]].append(file.folder)
-            by[file.folder].append(found[file.job.number])
+            person = folder_of(file.place)
+            of[found[file.job.number]].append(person)
+            by[person].append(found[file.job.number])
     total = sum(map(len, of.values()))
     return {
         "risk": risk,
@@ -99,7 +101,7 @@ def clusters(files: Sequence[File], found: dict[int, Hashable], risk: float) -> 
     }
 
 
-def main_person(sighting: Sighting, casting: pseudonyms.Casting, number: int) -> Hashable:
+def main_person(sighting: Sighting, casting: Casting, number: int) -> Hashable:
     """Return whose the largest face of a file is, None of no face."""
     boxes = {item.id: item.boxes[0] for item in sighting.plan.tracks}
     if not boxes:
@@ -112,7 +114,7 @@ def main_person(sighting: Sighting, casting: pseudonyms.Casting, number: int) ->
 
 def released(
     files: Sequence[File], sightings: dict[int, Sighting], settings: parallel.Settings,
-    casting: pseudonyms.Casting | None,
+    casting: Casting | None,
 ) -> list[Picture]:  # fmt: skip
     """Hide every file as the command does, with a person's key or, without a casting, with one of its own, and return
     the pictures."""
@@ -138,7 +140,7 @@ def released(
             continue
         hull = perception.hulls(frame_of(before), [face], geometry.MASK_SCALE)[0].outline
         filled = outcome.report.fallback > 0
-        pictures.append(Picture(file.folder, before, after, face.points, hull, filled))
+        pictures.append(Picture(folder_of(file.place), before, after, face.points, hull, filled))
     return pictures
 
 
@@ -206,6 +208,7 @@ def main() -> None:
             device="cpu", threads=1, seeded=False, options=Options(),
         )  # fmt: skip
         files, _ = pseudonyms.files_of(root / "people", root / "looked", settings.secret)
+        places = {file.job.number: file.place for file in files}
         sightings = {}
         for file in files:
             outcome = pseudonyms.look(file.job, settings, lambda *told: None)
@@ -216,9 +219,7 @@ def main() -> None:
         result = record() | {"people": words.people, "pictures": total, "clusters": [], "faces": {}}
         first = pseudonyms.usable(make(METHODS[0], {}))
         for risk in RISKS:
-            casting = pseudonyms.cast(
-                files, sightings, first, settings, calibration, by="clusters", risk=risk
-            )
+            casting = cast(places, sightings, first, settings.secret, calibration, by="clusters", risk=risk)
             marks = {
                 number: mark
                 for number, sighting in sightings.items()
@@ -229,11 +230,11 @@ def main() -> None:
         for name in words.method or METHODS:
             mine = replace(settings, method=name)
             method = pseudonyms.usable(make(name, {}))
-            casting = pseudonyms.cast(files, sightings, method, mine, calibration, by="folders")
+            casting = cast(places, sightings, method, mine.secret, calibration, by="folders")
             releases = []
             for kind, how in (("together", casting), ("apart", None)):
-                place, _ = pseudonyms.files_of(root / "people", root / f"{name} {kind}", mine.secret)
-                releases.append(released(place, sightings, mine, how))
+                there, _ = pseudonyms.files_of(root / "people", root / f"{name} {kind}", mine.secret)
+                releases.append(released(there, sightings, mine, how))
             found = {
                 "people": casting.record.people,
                 "redrawn": casting.record.redrawn,

@@ -17,10 +17,9 @@ from incog import pseudonyms
 from incog.errors import UsageError
 from incog.keys import Secret, person_key
 from incog.methods import METHODS, make
-from incog.methods.base import PersonMethod
 from incog.perceive import calibration
-from incog.pseudonyms import Person, hidden, rotated
-from incog.types import Face, Floats, Key
+from incog.pseudonyms import hidden, rotated
+from incog.types import Face
 
 Picture = npt.NDArray[np.uint8]
 Incog = Callable[..., Any]
@@ -179,6 +178,42 @@ def test_a_name_keeps_its_face_over_runs(
     assert one == two
 
 
+def test_a_gallery_keeps_faces_over_runs(folder: Path, tmp_path: Path, incog: Incog, collins: Face) -> None:
+    phrase, place = tmp_path / "phrase", tmp_path / "people.gallery"
+    phrase.touch(mode=0o600)
+    phrase.write_text("abacus-lantern-quartz-mimic-ferret\n")
+    for name in ("E1", "G1"):
+        next(folder.rglob(f"{name}.png")).unlink()
+    later = tmp_path / "later"
+    later.mkdir()
+    (later / "other.png").write_bytes((folder / "Eileen Collins" / "E0.png").read_bytes())
+    options = ["--pseudonyms", "--no-compare", "--gallery", place, "--gallery-passphrase-file", phrase]
+    faces, figures = {}, []
+    x0, y0, x1, y1 = (int(value) for value in collins.box)
+    for root in (folder, later):
+        out, report = tmp_path / f"{root.name}.out", tmp_path / f"{root.name}.json"
+        done = incog("hide", root, *options, "-o", out, "--report", report)
+        assert done.code == 0, done.err
+        figures.append(report_of(report))
+        faces[root.name] = [np.asarray(Image.open(path))[y0:y1, x0:x1] for path in out.rglob("*.png")]
+    assert [found["pseudonyms"]["met_before"] for found in figures] == [0, 1]
+    assert {found["randomness"] for found in figures} == {"from a sealed gallery"}
+    # One picture, one person, one face; another name of the file changes the grain at most.
+    (again,) = faces["later"]
+    nearest = min(float(np.abs(again - one.astype(float)).mean()) for one in faces["people"])
+    assert nearest < 1
+    assert place.stat().st_mode & 0o077 == 0
+    phrase.write_text("another-lantern-quartz-mimic-ferret\n")
+    done = incog("hide", later, *options, "-o", tmp_path / "wrong")
+    assert done.code == 1
+    assert "the passphrase is wrong" in done.err
+    assert not (tmp_path / "wrong").exists()
+    phrase.write_text("password\n")
+    done = incog("hide", later, *options[:-3], tmp_path / "new", *options[-2:], "-o", tmp_path / "weak")
+    assert done.code == 2
+    assert "the gallery's passphrase must have 40 bits" in done.err
+
+
 def test_folders_that_are_no_people_are_not_taken_for_them(
     folder: Path, tmp_path: Path, key: Path, incog: Incog
 ) -> None:
@@ -195,57 +230,7 @@ def test_folders_that_are_no_people_are_not_taken_for_them(
     assert report_of(report)["pseudonyms"]["told_by"] == "clusters"
 
 
-# New faces that are alike
-
-
-class Drawing:
-    """Stands in for a method: the faces that keys draw are rows of a table, chosen by the key."""
-
-    def __init__(self, rows: int) -> None:
-        self.table = np.linalg.qr(np.random.default_rng(0).normal(size=(32, 32)))[0][:rows].astype(np.float32)
-        self.asked = 0
-
-    def likeness(self, key: Key, look: Floats) -> Floats:
-        self.asked += 1
-        row: Floats = self.table[key.secret[0] % len(self.table)]
-        return row
-
-
-def crowd_of(count: int) -> list[Person]:
-    secret = Secret.from_seed(1)
-    return [Person(person_key(secret, f"p{n}"), np.full(7, 0.2, np.float32)) for n in range(count)]
-
-
-def test_no_two_people_have_new_faces_that_are_alike() -> None:
-    method = Drawing(24)
-    people = crowd_of(16)
-    redrawn, alike = pseudonyms._drawn_apart(people, cast("PersonMethod", method), calibration.shipped())
-    assert redrawn > 0
-    assert alike == 0
-    assert len({person.key.secret[0] % 24 for person in people}) == 16
-    assert sorted(person.number for person in people) == list(range(1, 17))
-    again = crowd_of(16)[::-1]
-    pseudonyms._drawn_apart(again, cast("PersonMethod", Drawing(24)), calibration.shipped())
-    assert [(p.key, p.number) for p in again[::-1]] == [(p.key, p.number) for p in people]
-
-
-def test_where_no_other_face_can_be_drawn_it_is_said() -> None:
-    method = Drawing(3)
-    redrawn, alike = pseudonyms._drawn_apart(crowd_of(5), cast("PersonMethod", method), calibration.shipped())
-    assert alike == 2
-    assert method.asked <= 5 * pseudonyms.TRIES
-    record = pseudonyms.PseudonymReport(told_by="folders", people=5, redrawn=redrawn, alike=alike)
-    assert any("2 people have a new face that is like another's" in c.statement
-               for c in pseudonyms.claims(record, kept=False))  # fmt: skip
-
-
-def test_who_was_never_seen_clearly_keeps_the_first_key() -> None:
-    people = crowd_of(4)
-    for person in people:
-        person.look = None
-    before = [person.key for person in people]
-    assert pseudonyms._drawn_apart(people, cast("PersonMethod", Drawing(1)), calibration.shipped()) == (0, 0)
-    assert [person.key for person in people] == before
+# Methods
 
 
 @pytest.mark.parametrize("name", DRAWING)
@@ -286,6 +271,12 @@ def test_methods_that_draw_no_person_are_refused(name: str) -> None:
         (["--pseudonyms", "--method", "fill"], "draws a person from a key, got fill"),
         (["--people", "folders"], "--people must be given with --pseudonyms"),
         (["--rotate", 1], "--rotate must be given with --pseudonyms"),
+        (["--gallery", "g"], "--gallery must be given with --pseudonyms"),
+        (
+            ["--pseudonyms", "--people", "folders", "--gallery", "g"],
+            "--gallery must not be given with --people",
+        ),
+        (["--pseudonyms", "--gallery-passphrase-file", "p"], "must be given with --gallery"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(

@@ -63,17 +63,18 @@ class PseudonymReport(_Model):
 
     told_by: the folders that people lie in, or how they look. people: how many there are, bystanders included. named:
     those whose new face is the same in other runs under the same secret, by their folder's name or by ``--person``.
-    unclear: those who were never seen clearly; each is taken for a person of their own. redrawn: those whose first new
-    face was like another's. alike: those for whom no other could be drawn. rotation: the number given. risk: with
-    clusters, about the most that the chance may be that a given person is taken for another. lowest:
-    similarity that was asked for in the group where strangers are least alike. highest: the same where they are most
-    alike. vouched: whether the measured data can speak of that risk. unmeasured:
-    groups of which too few faces were measured. claims: what holds.
+    met_before: those who were in the gallery. unclear: those who were never seen clearly; each is taken for a person of
+    their own. redrawn: those whose first new face was like another's. alike: those for whom no other could be drawn.
+    rotation: the number given. risk: with clusters, about the most that the chance may be that a given person is taken
+    for another. lowest: similarity that was asked for in the group where strangers are least alike. highest: the same
+    where they are most alike. vouched: whether the measured data can speak of that risk. unmeasured: groups of which
+    too few faces were measured. claims: what holds.
     """
 
     told_by: Literal["folders", "clusters"]
     people: int = 0
     named: int = 0
+    met_before: int = 0
     unclear: int = 0
     redrawn: int = 0
     alike: int = 0

@@ -30,6 +30,8 @@ from incog.cli.options import (
     DetectorName,
     Device,
     DeviceName,
+    GalleryFile,
+    GalleryPassphraseFile,
     Inputs,
     Keep,
     KeepGoing,
@@ -120,6 +122,8 @@ def hide(
     pseudonyms: Pseudonyms = False,
     people_by: PeopleBy = None,
     person: Persons = None,
+    gallery: GalleryFile = None,
+    gallery_passphrase_file: GalleryPassphraseFile = None,
     rotate: Rotate = 0,
     seed: Seed = None,
     secret_file: SecretFile = None,
@@ -155,7 +159,7 @@ def hide(
             method = PSEUDONYMS
         chosen = make(method, parameters)
         if not pseudonyms:
-            refuse_alone(people_by, person, rotate, chosen)
+            refuse_alone(people_by, person, gallery or gallery_passphrase_file, rotate, chosen)
         secret, randomness = _secret(seed, secret_file)
         where = best_device(device.value)
         settings = parallel.Settings(
@@ -205,7 +209,15 @@ def hide(
                 output,
                 settings,
                 Wishes(
-                    people_by, rotate, risk, workers, keep_going, share_background, secret_file is not None
+                    people_by,
+                    rotate,
+                    risk,
+                    workers,
+                    keep_going,
+                    share_background,
+                    secret_file is not None,
+                    gallery,
+                    gallery_passphrase_file,
                 ),
                 randomness,
                 lambda sources, targets: _report_place(report, overwrite, sources, targets),

@@ -112,6 +112,21 @@ Persons = Annotated[
         "folder holds several photos of one person. Repeatable.",
     ),
 ]
+GalleryFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--gallery",
+        metavar="FILE",
+        help="With --pseudonyms: people of earlier runs keep their new faces. Holds what faces look like, and the "
+        "secret, sealed under a passphrase that is asked for; made when it is not there.",
+    ),
+]
+GalleryPassphraseFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--gallery-passphrase-file", help="The gallery's passphrase, as --passphrase-file has the original's."
+    ),
+]
 Rotate = Annotated[
     int,
     typer.Option(

@@ -135,6 +135,14 @@ def _strong(file: Path | None, prompt: str, allow_weak: bool, screen: Screen) ->
     return passphrase
 
 
+def of_gallery(file: Path | None, *, new: bool, screen: Screen) -> Passphrase:
+    """Return the passphrase of a gallery, from the file or the terminal, where a new one is typed twice. Raises
+    UsageError for a new one that is weak or mistyped, and InputError."""
+    if new:
+        return _strong(file, "Passphrase for the gallery: ", False, screen)
+    return from_file(file) if file is not None else _typed("Passphrase: ")
+
+
 def opening(file: Path | None, identity_file: Path | None, prompt: str = "Passphrase: ") -> Opener:
     """Return what to open a vault with: identities or a passphrase, from a file or the terminal.
 

@@ -9,17 +9,21 @@ from typing import cast
 
 import typer
 
-from incog import __version__, parallel, pseudonyms
+from incog import __version__, casting, gallery, parallel, pseudonyms
+from incog.casting import BY, By, Sighting
+from incog.cli import passphrases
 from incog.cli.screen import Screen, tell
 from incog.cli.sets import Place
 from incog.cli.working import outcomes
 from incog.errors import UsageError, must_be
+from incog.gallery import Gallery, Known
 from incog.media.walk import printable
 from incog.methods.base import Method
 from incog.pipeline import told
-from incog.pseudonyms import BY, By, File, Sighting
+from incog.pseudonyms import File
 from incog.report import FileReport, Report
-from incog.subjects import RISK
+from incog.subjects import RISK, Named
+from incog.vault.stream import Passphrase
 
 PSEUDONYMS = "appearance-replace"
 """The method, where none is named."""
@@ -27,7 +31,7 @@ PSEUDONYMS = "appearance-replace"
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What the user wants, as typed. kept: whether the secret is in a file."""
+    """What the user wants, as typed. kept: whether the secret is in a file. gallery, gallery_passphrase: files."""
 
     people: str | None
     rotate: int
@@ -36,11 +40,16 @@ class Wishes:
     keep_going: bool
     share: bool
     kept: bool
+    gallery: Path | None = None
+    gallery_passphrase: Path | None = None
 
 
-def refuse_alone(by: str | None, persons: Sequence[str] | None, rotate: int, method: Method) -> None:
-    """Raise UsageError for options that make no sense without ``--pseudonyms``."""
-    for option, given in {"--people": by is not None, "--rotate": rotate != 0}.items():
+def refuse_alone(
+    by: str | None, persons: Sequence[str] | None, place: Path | None, rotate: int, method: Method
+) -> None:
+    """Raise UsageError for options that make no sense without ``--pseudonyms``. place: a gallery's."""
+    wrong = {"--people": by is not None, "--gallery": place is not None, "--rotate": rotate != 0}
+    for option, given in wrong.items():
         if given:
             raise UsageError(f"{option} must be given with --pseudonyms")
     if persons and getattr(method, "identity", "track") != "stable":
@@ -75,9 +84,12 @@ def hide_pseudonyms(
         raise must_be("--risk", "a number from 1e-06 to 0.5", f"{risk:g}")
     folder = inputs[0]
     out = Path(output) if output is not None else folder.with_name(f"{folder.resolve().name}.incog")
+    opened = _opened(wishes, screen)
+    if opened is not None:
+        settings, randomness = replace(settings, secret=opened[0].secret), "from a sealed gallery"
     settings = replace(settings, secret=pseudonyms.rotated(settings.secret, wishes.rotate))
     perception = parallel.perception_of(settings)
-    named = parallel.named(settings.persons, perception)
+    known = _known(opened, parallel.named(settings.persons, perception))
     if settings.selection:
         parallel.enrolled(settings.selection, perception)
     files, left_alone = pseudonyms.files_of(folder, out, settings.secret)
@@ -92,30 +104,37 @@ def hide_pseudonyms(
         sightings, failed = _looked(files, settings, wishes, screen)
         if not failed or wishes.keep_going:
             calibration = perception.recogniser.calibration
+            places = {file.job.number: file.place for file in files}
             by = cast("By | None", wishes.people) or (
-                "clusters" if named else pseudonyms.told_by(files, sightings, calibration)
+                "clusters" if known or opened else casting.told_by(places, sightings, calibration)
             )
-            casting = pseudonyms.cast(
-                files, sightings, drawing, settings, calibration,
-                by=by, named=named, risk=risk, rotation=wishes.rotate,
+            found = casting.cast(
+                places, sightings, drawing, settings.secret, calibration,
+                by=by, known=known, risk=risk, rotation=wishes.rotate,
             )  # fmt: skip
-            claims = [told(claim) for claim in pseudonyms.claims(casting.record, kept=wishes.kept)]
-            summary.pseudonyms = casting.record.model_copy(update={"claims": claims})
-            for line in pseudonyms.summary(casting.record):
+            if opened is not None and wishes.gallery is not None:
+                # Before any file, so that none shows a face that the gallery does not know.
+                gallery.write(wishes.gallery, replace(opened[0], people=found.known), opened[1])
+            claims = [
+                told(claim)
+                for claim in pseudonyms.claims(found.record, kept=wishes.kept or opened is not None)
+            ]
+            summary.pseudonyms = found.record.model_copy(update={"claims": claims})
+            for line in pseudonyms.summary(found.record):
                 screen.say(line)
             due = [
-                replace(job, plan=sightings[job.number].plan, subjects=casting.subjects[job.number])
+                replace(job, plan=sightings[job.number].plan, subjects=found.subjects[job.number])
                 for job in jobs
                 if job.number in sightings
             ]
             for outcome in outcomes(due, settings, wishes.workers, wishes.keep_going, screen):
                 tell(outcome, screen)
-                number = outcome.job.number
-                outcome.report.people = casting.people[number] if outcome.report.status != "failed" else []
-                sightings.pop(number)
-                failed.append(outcome.report) if outcome.report.status == "failed" else summary.files.append(
-                    outcome.report
-                )
+                sightings.pop(outcome.job.number)
+                if outcome.report.status == "failed":
+                    failed.append(outcome.report)
+                else:
+                    outcome.report.people = found.people[outcome.job.number]
+                    summary.files.append(outcome.report)
             if out.is_dir():
                 pseudonyms.settle(out)
             for claim in claims:
@@ -146,8 +165,30 @@ def _refuse(settings: parallel.Settings, wishes: Wishes) -> None:
         raise must_be("--people", " or ".join(BY), wishes.people)
     if wishes.people == "folders" and settings.persons:
         raise UsageError("--person must not be given with --people folders: folders name people already")
+    if wishes.people == "folders" and wishes.gallery is not None:
+        raise UsageError("--gallery must not be given with --people folders: folders name people already")
+    if wishes.gallery is None and wishes.gallery_passphrase is not None:
+        raise UsageError("--gallery-passphrase-file must be given with --gallery")
+    if wishes.gallery is not None and wishes.kept:
+        raise UsageError("--secret-file must not be given with --gallery, which holds a secret of its own")
     if wishes.rotate and not wishes.kept:
         raise UsageError("--rotate must be given with --secret-file: a fresh secret has other faces anyway")
+
+
+def _opened(wishes: Wishes, screen: Screen) -> tuple[Gallery, Passphrase] | None:
+    """Return the gallery and its passphrase, a new one where there is none yet, or None where none was asked for."""
+    if wishes.gallery is None:
+        return None
+    new = not wishes.gallery.exists()
+    passphrase = passphrases.of_gallery(wishes.gallery_passphrase, new=new, screen=screen)
+    return (Gallery() if new else gallery.read(wishes.gallery, passphrase)), passphrase
+
+
+def _known(opened: tuple[Gallery, Passphrase] | None, named: Sequence[Named]) -> list[Known]:
+    """Return who is known beforehand: the gallery's people, and those with a name who are not among them."""
+    people = list(opened[0].people) if opened is not None else []
+    there = {person.name for person in people if person.given}
+    return people + [Known.of(person) for person in named if person.name not in there]
 
 
 def _looked(
