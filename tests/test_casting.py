@@ -133,6 +133,16 @@ def test_clusters_have_a_key_for_each_person() -> None:
     np.testing.assert_allclose(next(iter(found.subjects[2].looks.values())), LOOK[:7], atol=1e-6)
 
 
+def test_who_stays_visible_needs_no_other_face() -> None:
+    seen = sighting(1, 2, seed=1)
+    kept = [seen.plan.tracks[0].model_copy(update={"show": [(0, 1)]}), seen.plan.tracks[1]]
+    seen = Sighting(seen.plan.model_copy(update={"tracks": kept}), seen.seen)
+    for by in casting.BY:
+        found = cast_of({1: seen}, {1: Path("a/1")}, by=by)
+        assert set(found.subjects[1].of) == {2}
+        assert found.record.people == 1
+
+
 def test_numbers_of_files_and_their_order_do_not_matter() -> None:
     sightings = {1: sighting(1, 2, seed=1), 2: sighting(2, seed=2), 3: sighting(1, 3, seed=3)}
     places = {number: PLACES[number] for number in sightings}

@@ -173,6 +173,15 @@ def _who(person: Known) -> Who:
     return (person.name,) if person.given else ("cluster", person.name)
 
 
+def hidden_tracks(plan: Plan) -> list[Track]:
+    """Return the tracks that are hidden in a frame at least: who stays visible needs no other face."""
+    return tracks_of(
+        item
+        for item in plan.tracks
+        if any(not item.visible(item.start + row) for row in range(len(item.boxes)))
+    )
+
+
 def _by_folder(place: Path, sighting: Sighting, calibration: Calibration) -> dict[int, Who]:
     """Return who the tracks of a file are: the one that is largest over all frames is the folder's person, others are
     bystanders of this file."""
@@ -187,7 +196,7 @@ def _by_folder(place: Path, sighting: Sighting, calibration: Calibration) -> dic
 def _largest(sighting: Sighting, calibration: Calibration) -> tuple[dict[int, int], int | None]:
     """Return who the tracks of a file are, by numbers, and the person whose boxes, over all frames, are the largest in
     sum; None where there is nobody."""
-    tracks: list[Track] = tracks_of(sighting.plan.tracks)
+    tracks = hidden_tracks(sighting.plan)
     groups = joined(
         tracks, {number: mine.vectors for number, mine in sighting.seen.items()}, calibration
     )  # fmt: skip
@@ -210,7 +219,7 @@ def _by_looks(
     names: list[Who] = [_who(person) for person in known]
     tracks: list[tuple[int, int]] = []
     for number, place, sighting in files:
-        for item in tracks_of(sighting.plan.tracks):
+        for item in hidden_tracks(sighting.plan):
             appearances.append(Appearance.of(item, sighting.seen[item.id], number))
             token = derive(secret, "cluster", place.as_posix(), item.id).secret[:16].hex()
             names.append(("cluster", token))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 from incog import parallel, pipeline
@@ -20,7 +21,7 @@ from incog.media import open_source
 from incog.media.walk import printable, walk
 from incog.methods.base import Claim, Method, PersonMethod
 from incog.parallel import Job, Outcome, Settings
-from incog.perceive.attributes import make_attributes
+from incog.perceive.attributes import OnnxAttributes, make_attributes
 from incog.pipeline import Progress
 from incog.plan import tracks_of
 from incog.report import FileReport, PseudonymReport
@@ -105,7 +106,7 @@ def look(job: Job, settings: Settings, progress: Progress) -> Outcome:
             frames if plans else (),
             tracks_of(plan.tracks),
             perception.recogniser,
-            attributes=make_attributes(),
+            attributes=_attributes(),
             wanted=lambda number, index: not plans[number].visible(index),
         )
         found.append(Sighting(plan, seen))
@@ -113,6 +114,11 @@ def look(job: Job, settings: Settings, progress: Progress) -> Outcome:
 
     outcome = parallel.attempt(job, action)
     return replace(outcome, found=found[0]) if found else outcome
+
+
+@lru_cache(maxsize=1)
+def _attributes() -> OnnxAttributes:
+    return make_attributes()
 
 
 def settle(out: Path) -> None:

@@ -127,16 +127,18 @@ def hide_pseudonyms(
                 for job in jobs
                 if job.number in sightings
             ]
-            for outcome in outcomes(due, settings, wishes.workers, wishes.keep_going, screen):
-                tell(outcome, screen)
-                sightings.pop(outcome.job.number)
-                if outcome.report.status == "failed":
-                    failed.append(outcome.report)
-                else:
-                    outcome.report.people = found.people[outcome.job.number]
-                    summary.files.append(outcome.report)
-            if out.is_dir():
-                pseudonyms.settle(out)
+            try:
+                for outcome in outcomes(due, settings, wishes.workers, wishes.keep_going, screen):
+                    tell(outcome, screen)
+                    sightings.pop(outcome.job.number)
+                    if outcome.report.status == "failed":
+                        failed.append(outcome.report)
+                    else:
+                        outcome.report.people = found.people[outcome.job.number]
+                        summary.files.append(outcome.report)
+            finally:
+                if out.is_dir():
+                    pseudonyms.settle(out)
             for claim in claims:
                 screen.say(f"  {'holds' if claim.holds else 'note'}: {claim.statement} ({claim.scope})")
         skipped = len(jobs) - len(summary.files) - len(failed)
