@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ from incog.methods.fill import Fill
 from incog.pipeline import Options, Perception
 from incog.plan import Plan, PlanTrack
 from incog.rescan import Findings, covered_share
+from incog.subjects import Subjects
 from incog.types import Crops, Face, Floats, Key
 
 Picture = npt.NDArray[np.uint8]
@@ -306,3 +307,58 @@ def test_a_small_mask_is_judged_by_what_it_covers(
         open_source(photo), plan, tmp_path / "out.png", Fill(), SECRET, perception, options=options
     )
     assert report.rescan.covered == 0
+
+
+@dataclass(frozen=True)
+class Keyed(Picky):
+    """Paints each face in a colour of its key."""
+
+    name: ClassVar[str] = "keyed"
+    granularity: ClassVar[Literal["image", "track", "set"]] = "track"
+    keyed: ClassVar[bool] = True
+
+    def __call__(self, crops: Crops, keys: Sequence[Key]) -> Rendered:
+        colours = np.array([[value / 255 for value in key.secret[:3]] for key in keys], np.float32)
+        painted = np.where(crops.masks[..., None] > 0, colours[:, None, None], crops.pixels)
+        return Rendered(painted.astype(np.float32), np.zeros(len(crops), np.bool_))
+
+
+@pytest.mark.parametrize("times", [0, 1, 2, 3])
+def test_a_new_face_that_is_taken_for_the_old_one_is_drawn_anew_and_then_filled(
+    photo: Path,
+    tmp_path: Path,
+    perception: Perception,
+    pictures: Callable[[Path], list[Picture]],
+    monkeypatch: pytest.MonkeyPatch,
+    times: int,
+) -> None:
+    monkeypatch.setitem(METHODS, "keyed", Keyed)
+    plan = planned(photo, perception)
+    (item,) = plan.tracks
+    looks: list[Picture] = []
+    rescan = pipeline._rescan
+
+    def recognised(path: Path, *rest: Any) -> Findings:
+        findings = rescan(path, *rest)
+        looks.append(pictures(path)[0])
+        findings.recognised = {item.id} if len(looks) <= times else set()
+        return findings
+
+    monkeypatch.setattr(pipeline, "_rescan", recognised)
+    report = rendered(photo, plan, tmp_path / "out.png", perception, "keyed")
+    assert len(looks) == times + 1
+    assert report.rescan.redrawn == (1 if 0 < times < 3 else 0)
+    assert report.rescan.recognised == (1 if times == 3 else 0)
+    assert len({picture.tobytes() for picture in looks}) == times + 1, "another face each time"
+    if times == 3:
+        rendered(photo, plan, tmp_path / "fill.png", perception)
+        np.testing.assert_array_equal(looks[-1], pictures(tmp_path / "fill.png")[0])
+
+
+def test_methods_without_a_key_and_faces_that_must_stay_the_same_are_not_drawn_anew() -> None:
+    stable = make("appearance-replace", {"identity": "stable"})
+    assert pipeline._redrawable(make("appearance-replace", {}), Subjects())
+    assert not pipeline._redrawable(stable, Subjects())
+    assert not pipeline._redrawable(make("replace", {}), Subjects(keys={1: Key(bytes(32))}))
+    assert not pipeline._redrawable(make("donor", {"donor": "7"}), Subjects())
+    assert not pipeline._redrawable(make("pixelate", {}), Subjects())

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from incog import compose, crowd, geometry, people, track
 from incog.errors import ExposedError, InputError, PlanError
-from incog.keys import FILE_ID_BYTES, Secret, track_key
+from incog.keys import FILE_ID_BYTES, Secret, derive, track_key
 from incog.media import open_source
 from incog.media.base import OutputOptions, Source
 from incog.media.files import pending
@@ -36,6 +36,9 @@ Progress = Callable[[str, int, int | None], None]
 
 ROUNDS = 4
 """How often the output is covered and looked at again before the file is given up."""
+
+REDRAWS = 2
+"""How often a track whose new face is taken for the old one is drawn anew, by another key, before it is filled."""
 
 RESCAN_LEAST = 8
 """Frames that the rescan looks at, at least, in a video that has as many."""
@@ -66,8 +69,8 @@ class Perception:
 @dataclass(frozen=True, slots=True)
 class Options:
     """How to render. mask_scale: size of the mask relative to the detector's box. compare: whether hidden faces are
-    compared with the original, and filled where they are still recognised. sealing: whether the original is sealed into
-    the result. See OutputOptions for the file."""
+    compared with the original, and drawn anew or filled where they are still recognised. sealing: whether the original
+    is sealed into the result. See OutputOptions for the file."""
 
     mask_scale: float = geometry.MASK_SCALE
     compare: bool = True
@@ -181,8 +184,14 @@ def render(
     who = subjects or _subjects(source, plan, method, secret, perception, named, progress)
     scope = plan.scope
 
+    redraws: dict[int, int] = {}
+    redrawable = _redrawable(method, who)
+
     def key_of(number: int) -> Key:
-        return _key(secret, scope, who, number)
+        again = redraws.get(number)
+        return (
+            derive(secret, "track again", scope, number, again) if again else _key(secret, scope, who, number)
+        )
 
     changes: Changes | None = None
     tracked: dict[int, dict[int, Region]] = {}
@@ -220,7 +229,11 @@ def render(
             )
             seen = _Seen(method, done.fallback.whole, comparison)
             findings = _rescan(file.path, plan, perception, options, round_number, exposed, seen, progress)
-            recognised |= findings.recognised
+            for number in findings.recognised:
+                if redrawable and redraws.get(number, 0) < REDRAWS:
+                    redraws[number] = redraws.get(number, 0) + 1
+                else:
+                    recognised.add(number)
             if not findings.exposed and not findings.recognised:
                 break
             covered += len(findings.exposed)
@@ -262,6 +275,7 @@ def render(
         rescan=Rescan(
             covered=covered,
             recognised=len(recognised),
+            redrawn=len(redraws.keys() - recognised),
             compared=findings.compared,
             on_purpose=findings.on_purpose,
             frames=findings.frames,
@@ -297,6 +311,12 @@ def _subjects(
         return Subjects(linked(frames, tracks, perception.recogniser))
     looked = clear_looks(frames, tracks, perception.recogniser)
     return crowd.recognised(tracks, looked, named, secret, perception.recogniser.calibration)
+
+
+def _redrawable(method: Method, who: Subjects) -> bool:
+    """Whether another key draws another face for a track alone: not where a person has one face in several places."""
+    stable = getattr(method, "identity", "track") == "stable" or who.keys
+    return method.keyed and method.granularity == "track" and not stable
 
 
 def _key(secret: Secret, scope: bytes, subjects: Subjects, number: int) -> Key:

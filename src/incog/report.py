@@ -30,14 +30,16 @@ class Rescan(_Model):
 
     exposed: faces outside every mask that are left: 0, or the file was not written. covered: faces that the rescan
     found and that were then covered. recognised: tracks whose hidden faces still matched the original, and that were
-    then filled. compared: hidden faces compared with the original in the last round; those under 24 pixels say too
-    little. on_purpose: faces left visible because of ``--keep``, ``--only``, ``--spans`` or an edited plan. frames:
-    frames looked at in the last round; rounds: how often the output was looked at. detectors: which looked.
+    then filled; redrawn: those that got another new face instead, which did not. compared: hidden faces compared with
+    the original in the last round; those under 24 pixels say too little. on_purpose: faces left visible because of
+    ``--keep``, ``--only``, ``--spans`` or an edited plan. frames: frames looked at in the last round; rounds: how often
+    the output was looked at. detectors: which looked.
     """
 
     exposed: int = 0
     covered: int = 0
     recognised: int = 0
+    redrawn: int = 0
     compared: int = 0
     on_purpose: int = 0
     frames: int = 0

@@ -147,7 +147,7 @@ NoCompare = Annotated[
     bool,
     typer.Option(
         "--no-compare",
-        help="Do not compare hidden faces with the original; else those still recognised are filled.",
+        help="Do not compare hidden faces with the original; else those still recognised are drawn anew or filled.",
     ),
 ]
 Seed = Annotated[
