@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,10 @@ from incog.errors import InputError, VaultError
 from incog.gallery import MOST, Gallery, Known
 from incog.keys import Secret
 from incog.perceive.embedder import unit
-from incog.vault.header import Cost
-from incog.vault.stream import Passphrase, Sealer
+from incog.vault.build import made
+from incog.vault.header import FILE, Cost, Header, Part
+from incog.vault.locks import fresh, passphrase_lock
+from incog.vault.stream import Passphrase, Payload, written
 
 PHRASE = Passphrase("five words drawn by dice")
 CHEAP = Cost(passes=1, memory_kib=32, lanes=1)
@@ -65,9 +68,13 @@ def test_it_is_open_to_nobody_else(people: Gallery, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", [".jpg", gallery.SUFFIX])
 def test_another_vault_is_no_gallery(suffix: str, tmp_path: Path) -> None:
-    sealer = Sealer(PHRASE, size=5, suffix=suffix, binding=bytes(32), cost=CHEAP)
+    header, ring = Header(CHEAP, bytes(16), bytes(32)), fresh()
+    payload = replace(Payload.of(FILE, b"hello"), suffix=suffix)
+    sealed = made(
+        header, ring, [passphrase_lock(PHRASE, header, ring)], [(Part(FILE, 1, payload.padded), payload)]
+    )
     path = tmp_path / "file"
-    path.write_bytes(b"".join(sealer.seal([b"hello"])))
+    path.write_bytes(b"".join(written(sealed.header, sealed.bodies())))
     with pytest.raises(VaultError, match="is no gallery"):
         gallery.read(path, PHRASE)
 

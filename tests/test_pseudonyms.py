@@ -211,7 +211,7 @@ def test_a_gallery_keeps_faces_over_runs(folder: Path, tmp_path: Path, incog: In
     phrase.write_text("password\n")
     done = incog("hide", later, *options[:-3], tmp_path / "new", *options[-2:], "-o", tmp_path / "weak")
     assert done.code == 2
-    assert "the gallery's passphrase must have 40 bits" in done.err
+    assert "the passphrase must have 40 bits" in done.err
 
 
 def test_folders_that_are_no_people_are_not_taken_for_them(

@@ -7,6 +7,7 @@ holds the secret too that faces and names come from, so who loses the file or th
 from __future__ import annotations
 
 import io
+import secrets
 import zipfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,13 +16,15 @@ from typing import Self
 import numpy as np
 
 from incog.errors import InputError, VaultError
-from incog.keys import Secret
+from incog.keys import SALT_BYTES, Secret
 from incog.media.files import pending
 from incog.perceive.attributes import LOOK
 from incog.subjects import Named
 from incog.types import Floats
-from incog.vault.header import HEADER_BYTES, Cost, Header
-from incog.vault.stream import Passphrase, Sealer, open_vault
+from incog.vault.build import made
+from incog.vault.header import FILE, Cost, Header, Part
+from incog.vault.locks import fresh, passphrase_lock, unlock
+from incog.vault.stream import Passphrase, Payload, opened, written
 
 SUFFIX = ".gallery"
 
@@ -109,17 +112,25 @@ def read(path: Path, passphrase: Passphrase) -> Gallery:
         data = path.read_bytes()
     except OSError as error:
         raise InputError(f"the gallery cannot be read: {error.strerror}") from None
-    content = open_vault([data], Header.parse(data[:HEADER_BYTES]), passphrase)
-    if content.suffix != SUFFIX:
+    header = Header.parse(data)
+    ring = unlock(header, passphrase)
+    found = [
+        (content.suffix, b"".join(content.blocks))
+        for content in opened([data], header, lambda part: ring.key(header.core, part))
+    ]
+    if [suffix for suffix, _ in found] != [SUFFIX]:
         raise VaultError("what is sealed here is no gallery")
-    return Gallery.load(b"".join(content.blocks))
+    return Gallery.load(found[0][1])
 
 
 def write(path: Path, gallery: Gallery, passphrase: Passphrase, *, cost: Cost | None = None) -> None:
     """Seal a gallery into a file that its owner alone can read, in the place of the one that is there. Raises
     OutputError."""
-    data = gallery.dump()
-    sealer = Sealer(passphrase, size=len(data), suffix=SUFFIX, binding=bytes(32), cost=cost or Cost())
+    header = Header(cost or Cost(), secrets.token_bytes(SALT_BYTES), bytes(32))
+    ring = fresh()
+    payload = replace(Payload.of(FILE, gallery.dump()), suffix=SUFFIX)
+    lock = passphrase_lock(passphrase, header, ring)
+    sealed = made(header, ring, [lock], [(Part(FILE, 1, payload.padded), payload)])
     with pending(path, overwrite=True, private=True) as file:
-        file.path.write_bytes(b"".join(sealer.seal([data])))
+        file.path.write_bytes(b"".join(written(sealed.header, sealed.bodies())))
         file.publish()
