@@ -25,10 +25,6 @@ from incog.rescan import Comparison
 from incog.subjects import Subjects
 from incog.types import Face, Frame, Key, Track
 
-SAFEST = METHODS[DEFAULT]()
-"""What hides a face that the method cannot do."""
-
-
 Witness = Callable[[Frame, Frame, Sequence[compose.Drawn]], None]
 """Is shown each frame with faces as it was and as it is written, and the faces; once more when all is written anew."""
 
@@ -36,13 +32,14 @@ Witness = Callable[[Frame, Frame, Sequence[compose.Drawn]], None]
 @dataclass(frozen=True, slots=True)
 class Drawing:
     """How faces are drawn. key_of: the key of a track. mask_scale: see ``incog.pipeline.Options``. subjects: whose the
-    tracks are, and how these people shall look."""
+    tracks are, and how these people shall look. safest: hides a face that the method cannot do."""
 
     method: Method
     key_of: Callable[[int], Key]
     hulls: FaceHulls
     mask_scale: float
     subjects: Subjects = field(default_factory=Subjects)
+    safest: Method = field(default_factory=lambda: METHODS[DEFAULT]())
 
 
 @dataclass(slots=True)
@@ -115,7 +112,7 @@ def write(
         if not done.unfit:
             return done
         if lost := {number for number, index in done.unfit if fallback.covers(number, index)}:
-            raise ExposedError(f"the method {SAFEST.name} could not hide {len(lost)} face(s)")
+            raise ExposedError(f"the method {drawing.safest.name} could not hide {len(lost)} face(s)")
         fallback.add(done.unfit, lives, 0.0 if source.kind == "photo" else source.rate)
 
 
@@ -157,7 +154,7 @@ def _scenes(
             compose.Job(
                 item,
                 face,
-                SAFEST if done.fallback.covers(item.id, index) else drawing.method,
+                drawing.safest if done.fallback.covers(item.id, index) else drawing.method,
                 drawing.key_of(item.id),
             )
             for item, face in zip(tracks, looked.faces, strict=True)
@@ -167,6 +164,6 @@ def _scenes(
         done.tracks.update(looked.tracks)
         if comparison is not None:
             comparison.remember(looked.frame, zip(looked.tracks, looked.faces, strict=True))
-        drawn, failed = compose.draw(looked.frame, jobs, looked.seen, safest=SAFEST.name)
+        drawn, failed = compose.draw(looked.frame, jobs, looked.seen, safest=drawing.safest.name)
         done.unfit.update((number, index) for number in failed)
         yield Scene(looked.frame, drawn)
