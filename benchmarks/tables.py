@@ -316,6 +316,12 @@ def k_same(result: dict[str, Any]) -> str:
         "where nothing is promised. The bound is 1/k and three standard deviations of so many guesses: "
         f"{kept} of {len(rows)} rows keep it.",
         table(["method", "k", "bound", *attacks], rows),
+        *(
+            f"`{method}` is of another run, commit `{commit[:10]}`."
+            for method, commit in {
+                (found["method"], found["commit"]): 0 for found in result["figures"] if "commit" in found
+            }
+        ),
     ]
     return "\n\n".join([*parts, origin(result)])
 
