@@ -136,10 +136,11 @@ def test_a_short_run_learns_its_own_faces_and_becomes_files(tmp_path: Path) -> N
     assert sheet.dtype == np.uint8
     assert sheet.shape[1] == 7 * 32
 
-    network, table = export_all(task.recipe, tmp_path, task)  # type: ignore[arg-type]
-    assert [item.card.file for item in (network, table)] == ["generator.onnx", "generator-codes.npz"]
+    network, table, lines = export_all(task.recipe, tmp_path, task)  # type: ignore[arg-type]
+    files = [item.card.file for item in (network, table, lines)]
+    assert files == ["generator.onnx", "generator-codes.npz", "generator-shape.npz"]
     assert network.card.data == {"drawn": FACES}
-    maker, example = Maker(network.data, table.data), task.example()
+    maker, example = Maker(network.data, table.data, lines.data), task.example()
     with torch.no_grad():
         truth = task.shipped(run.average)(**example)
     given = [example[name][0].numpy() for name in ("planes", "code", "attributes")]

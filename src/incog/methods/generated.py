@@ -27,10 +27,11 @@ from incog.methods.parameters import Parameter, check
 from incog.methods.per_crop import CROP_CONDITION, rest_of, scope_of
 from incog.methods.settle import toned, unseamed
 from incog.perceive import attributes, calibration
+from incog.shape import PoseFilter
 from incog.types import Crops, Floats, Key
 
-NETWORK, CODES = "generator", "generator-codes"
-"""The records of the network and of the prior of its codes."""
+NETWORK, CODES, SHAPE = "generator", "generator-codes", "generator-shape"
+"""The records of the network, of the prior of its codes, and of the filter of shapes that it was trained behind."""
 
 SIDE = 128
 """Of the generator's pictures in pixels."""
@@ -59,10 +60,10 @@ DRAWN = (
 
 
 class Maker:
-    """The generator, run by ONNX Runtime, and its prior."""
+    """The generator, run by ONNX Runtime, its prior, and what it is shown of a shape: ``pose``."""
 
-    def __init__(self, network: bytes, prior: bytes) -> None:
-        """network: the ONNX file. prior: the NPZ of ``incog.codes``."""
+    def __init__(self, network: bytes, prior: bytes, pose: bytes) -> None:
+        """network: the ONNX file. prior: the NPZ of ``incog.codes``. pose: that of ``incog.shape``."""
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
@@ -72,6 +73,7 @@ class Maker:
             network, options, providers=["CPUExecutionProvider"]
         )
         self.prior = Prior.load(prior)
+        self.pose = PoseFilter.load(pose)
 
     def __call__(self, planes: Floats, code: Floats, look: Floats) -> Floats:
         """Return the face, (128, 128, 3) float32 in 0..1.
@@ -88,7 +90,7 @@ class Maker:
 @lru_cache(maxsize=1)
 def shipped() -> Maker:
     """Return the generator that the package brings. Raises ModelError when a file is missing or another."""
-    return Maker(models.own(NETWORK), models.own(CODES))
+    return Maker(models.own(NETWORK), models.own(CODES), models.own(SHAPE))
 
 
 def planes_of(face: Floats, hole: Floats, inside: Floats, dense: Floats) -> Floats:
@@ -115,7 +117,7 @@ class Generated(ABC):
     """
 
     family: ClassVar[str] = "generated"
-    needs: ClassVar[tuple[str, ...]] = (NETWORK, CODES, shape.NAME, attributes.NAME)
+    needs: ClassVar[tuple[str, ...]] = (NETWORK, CODES, SHAPE, attributes.NAME)
     granularity: ClassVar[Literal["image", "track", "set"]] = "track"
     reversible: ClassVar[bool] = False
     keyed: ClassVar[bool] = True
@@ -265,7 +267,7 @@ def drawn(crop: Crops, matrix: Floats, code: Floats, look: Floats) -> Floats:
     whole = np.ones((size, size), np.float32)
     inside = np.asarray(cv2.warpAffine(whole, matrix, (SIDE, SIDE)) > 0.5, np.float32)
     face = taken(old * (mask < 1)[..., None], matrix, SIDE)
-    dense = shape.load()(shape.halves(crop.dense[0] @ matrix[:, :2].T + matrix[:, 2], SIDE))
+    dense = shipped().pose(shape.halves(crop.dense[0] @ matrix[:, :2].T + matrix[:, 2], SIDE))
     made = evened(shipped()(planes_of(face, hole, inside, dense), code, look), dense)
     laid = cv2.warpAffine(
         np.dstack([made, face_weight(dense, SIDE)]),

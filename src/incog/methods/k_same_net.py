@@ -14,11 +14,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from incog import alignment, codes, geometry, outline, points, shape
+from incog import alignment, codes, geometry, outline, points
 from incog.methods import generated
 from incog.methods.aligned import carried, goal, taken
 from incog.methods.base import Claim
-from incog.methods.generated import CODES, DRAWN, NETWORK, shipped
+from incog.methods.generated import CODES, DRAWN, NETWORK, SHAPE, shipped
 from incog.methods.looking import look_of
 from incog.methods.of_sets import CONDITIONS, OfSets
 from incog.methods.per_crop import rest_of, scope_of
@@ -51,7 +51,7 @@ class KSameNet(OfSets):
         "Drawn into its own picture, the face has the person's pose, expression, tone, hair and background, so it is "
         "not the same for k people and no k-anonymity is claimed. --share-background makes it hold for whole pictures."
     )
-    needs: ClassVar[tuple[str, ...]] = (NETWORK, CODES, shape.NAME, attributes.NAME, embedder.NAME)
+    needs: ClassVar[tuple[str, ...]] = (NETWORK, CODES, SHAPE, attributes.NAME, embedder.NAME)
 
     def claims(self, *, frames: int = 1) -> tuple[Claim, ...]:
         """What holds when the method was applied to ``frames`` frames of one track."""

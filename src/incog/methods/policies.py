@@ -9,10 +9,10 @@ from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
-from incog import alignment, codes, points, shape
+from incog import alignment, codes, points
 from incog.keys import Stream
 from incog.methods.base import Claim
-from incog.methods.generated import CODES, DRAWN, NETWORK, Generated, Replace, shipped
+from incog.methods.generated import CODES, DRAWN, NETWORK, SHAPE, Generated, Replace, shipped
 from incog.methods.parameters import Parameter
 from incog.methods.per_crop import rest_of, scope_of
 from incog.perceive import attributes, embedder
@@ -84,7 +84,7 @@ class Blend(Generated):
         "The identity of the face is read and in part kept, as much as is asked for. Who has the key and many pictures "
         "of a person can lead the codes back. In videos the face wavers, since it is read in each frame."
     )
-    needs: ClassVar[tuple[str, ...]] = (NETWORK, CODES, shape.NAME, attributes.NAME, embedder.NAME)
+    needs: ClassVar[tuple[str, ...]] = (NETWORK, CODES, SHAPE, attributes.NAME, embedder.NAME)
     granularity: ClassVar[Literal["image", "track", "set"]] = "image"
 
     cosine: Annotated[float, Parameter("of the new face's embedding to the old one's", 0, 0.95)] = 0.2

@@ -104,13 +104,13 @@ class Generator:
                 f"{len(self.portraits)} portraits are too few to train on some and measure on others"
             )
         self.prior = codes.fit(self.portraits.embeddings[train], self.portraits.attributes[train])
-        kept = shape.load()
-        self.scenes = Scenes(self.portraits, kept, device)
+        self.kept = shape.load()
+        self.scenes = Scenes(self.portraits, self.kept, device)
         whole = train[self.scenes.whole[train] > WHOLE]
         self.rows = np.concatenate([train, *[whole] * (self.options.repeat - 1)])
         self.items = len(self.rows)
         self.shapes = self._tensor(shape.halves(self.portraits.dense, SIZE))
-        self.filter = self._tensor(kept.reads), self._tensor(kept.writes)
+        self.filter = self._tensor(self.kept.reads), self._tensor(self.kept.writes)
         self.mirror = torch.tensor(points.MIRROR, device=device)
         self.weights = self._tensor(shapes.weights() / shapes.weights().mean())
         self.judges = Judges([data["teacher"]] if "teacher" in data else []).to(device).eval()
@@ -334,9 +334,13 @@ class Generator:
         return {}
 
     def tables(self, network: nn.Module, digest: str) -> dict[str, tuple[bytes, str]]:
-        """The prior of the codes."""
-        told = "The prior of the generator's identity codes, and which embeddings they stand for: see incog.codes."
-        return {"codes": (self.prior.dump(), told)}
+        """The prior of the codes, and the filter of shapes that it was trained behind: it knows no other's lines."""
+        codes = "The prior of the generator's identity codes, and which embeddings they stand for: see incog.codes."
+        lines = (
+            "The part of a shape that is pose and expression, as the generator was shown it while it was trained: see "
+            "incog.shape."
+        )
+        return {"codes": (self.prior.dump(), codes), "shape": (self.kept.dump(), lines)}
 
     def card(self) -> dict[str, Any]:
         sources = self.portraits.sources
