@@ -112,7 +112,7 @@ def test_what_lies_beyond_the_crop_is_not_known(face: Crops, monkeypatch: pytest
     seen: list[Floats] = []
 
     class Watching:
-        prior = shipped().prior
+        prior, pose = shipped().prior, shipped().pose
 
         def __call__(self, planes: Floats, code: Floats, look: Floats) -> Floats:
             seen.append(planes)
