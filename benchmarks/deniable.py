@@ -45,7 +45,6 @@ from incog.methods.looking import look_of
 from incog.perceive.attributes import LOOK
 from incog.perceive.hulls import FaceHulls, make_hulls
 from incog.perceive.recogniser import around_points
-from incog.perceive.steady import Looked
 from incog.pipeline import Perception
 from incog.train import deniable as fitting
 from incog.types import Bytes, Crops, Face, Floats, Frame, Key
@@ -89,6 +88,7 @@ class Fixed:
     pixels: Floats
     mask: Floats
     name: str = "fixed"
+    granularity: str = "image"
 
     def __call__(self, crops: Crops, keys: Sequence[Key]) -> Rendered:
         laid = np.where((self.mask > 0)[..., None], np.clip(self.pixels, 0, 1), crops.pixels[0])
@@ -131,8 +131,11 @@ def trial_of(sample: Sample, hulls: FaceHulls, wrong: int) -> Trial | None:
     key = derive(Secret.fresh(), "benchmark")
     hider = Hider(AppearanceReplace(), codes, CHEAP, {key: 1})
     (seen,) = hulls(frame_of(picture), [face], geometry.MASK_SCALE)
-    hider.watch(Looked(frame_of(picture), [1], [face], [seen]))
-    published = jpeg(_hidden(picture, face, hider, key, hulls))
+    frame, job = frame_of(picture), compose.Job(track.single([face])[0], face, hider, key)
+    drawn_faces, _ = compose.draw(frame, [job], [seen])
+    shown = compose.lay(frame, drawn_faces)
+    hider.witness(frame, shown, drawn_faces)
+    published = jpeg(shown)
     payload = hider.payload(1, lambda track, frame: False)
     secrets = [cipher.secret_of(CHEAP.passphrase, payload.salt, CHEAP.cost)]
     secrets += [Secret.fresh() for _ in range(wrong)]

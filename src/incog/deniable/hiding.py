@@ -82,8 +82,8 @@ CLAIMS: Final = (
     ),
 )
 
-EXAGGERATED = 1.2
-"""How much further from the mean the shown face lies than the one of its code, so that neither the original nor what a
+EXAGGERATED = 1.5
+"""How much further from what is expected the shown face lies than the one of its code, so that neither the original nor what a
 passphrase brings is taken for it."""
 
 
