@@ -83,8 +83,8 @@ CLAIMS: Final = (
 )
 
 EXAGGERATED = 1.5
-"""How much further from what is expected the shown face lies than the one of its code, so that neither the original nor what a
-passphrase brings is taken for it."""
+"""How much further from what is expected the shown face lies than the one of its code, so that neither the original
+nor what a passphrase brings is taken for it."""
 
 
 CANDIDATES = 24
