@@ -380,6 +380,67 @@ BANDWIDTH = 3.35e12
 BITS = (28, 40, 52, 60, 65, 77)
 
 
+def deniable(result: dict[str, Any]) -> str:
+    """Return the section on deniable recovery."""
+    judges = result["judges"]
+
+    def row(words: str, name: str, *, share: bool = True) -> list[str]:
+        return [words, *(f"{one[name]:.1%}" if share else f"{one[name]:.3f}" for one in judges.values())]
+
+    def apart(words: str, found: dict[str, Any]) -> list[list[str]]:
+        return [
+            [words, name, f"{one['accuracy']:.1%}", f"{one['sigma']:.1f}", str(one["tested"])]
+            for name, one in found.items()
+        ]
+
+    codes, near = result["codes"], result["pictures"]
+    others = result["codes_of_others"]
+    parts = [
+        "## Deniable recovery",
+        f"{result['faces']} pictures of as many held-out people of LFW, hidden, coded as JPEG, and restored with the "
+        f"right key and with {result['wrong']} wrong ones; {result['unread']} more could not be read. Thresholds are "
+        "those at which one in a thousand pairs of pictures of different people is accepted. Pictures that are "
+        "compared here show the same pose, light, hair and background, which makes strangers alike. What it means is "
+        "in [Deniable recovery](deniable.md).",
+        table(
+            ["", *judges],
+            [
+                row("right recovery taken for the original", "right_is_original"),
+                row("the whole model's own picture taken for it", "full_is_original"),
+                row("mean cosine of right recovery and original", "right_cosine", share=False),
+                row("the same of the whole model's own picture", "full_cosine", share=False),
+                row("wrong recovery not taken for the original", "wrong_is_not_original"),
+                row("wrong recovery not taken for the shown face", "wrong_is_not_shown"),
+                row("shown face not taken for the original", "shown_is_not_original"),
+                row("two wrong recoveries not taken for each other", "wrong_is_not_another_wrong"),
+            ],
+        ),
+        f"Within the box of the mask, from the original: DSSIM {near['right_dssim']:.3f} and L1 {near['right_l1']:.3f} "
+        f"of right recoveries, {near['full_dssim']:.3f} and {near['full_l1']:.3f} of the whole model's own picture. "
+        "A face is found in "
+        + ", ".join(f"{share:.1%} of the {name}" for name, share in result["detected"].items())
+        + " pictures.",
+        "Where the right key stands when all are sorted by what somebody with the file and all models can compute, 0 "
+        "the first, 0.5 as by chance, and the p value of the Kolmogorov-Smirnov test that it stands anywhere:",
+        table(
+            ["sorted by", "mean rank", "p"],
+            [[name, f"{one['mean_rank']:.3f}", f"{one['p']:.2g}"] for name, one in result["ranks"].items()],
+        ),
+        "Classifiers that were trained on other people to tell right from wrong, half and half:",
+        table(
+            ["by", "classifier", "right", "sigmas above chance", "tested"],
+            [
+                *apart("codes", codes["codes"]),
+                *apart("persons", codes["persons"]),
+                *apart("pictures, with the ranks above", result["told_apart_by_pictures"]),
+                *(line for name, one in others.items() for line in apart(f"codes, {name}", one["codes"])),
+            ],
+        ),
+        origin(result),
+    ]
+    return "\n\n".join(parts)
+
+
 def kdf(result: dict[str, Any]) -> str:
     """Return the section on guessing the passphrases of vaults."""
     names = list(result["costs"])
@@ -488,6 +549,7 @@ SECTIONS = {
     "k-same-net": k_same,
     "pseudonyms": pseudonyms,
     "kdf": kdf,
+    "deniable": deniable,
     "guesses": guesses,
     "steadiness": steadiness,
 }

@@ -11,7 +11,9 @@ from itertools import chain, repeat
 from pathlib import Path
 
 from incog import compose, crowd, geometry, people, track
-from incog.errors import ExposedError, InputError, PlanError
+from incog.deniable import files as deniable_files
+from incog.deniable.hiding import Codes, Deniable, Hider, check_method
+from incog.errors import ExposedError, InputError, PlanError, UsageError
 from incog.keys import FILE_ID_BYTES, Secret, derive, track_key
 from incog.media import open_source
 from incog.media.base import OutputOptions, Source
@@ -29,7 +31,7 @@ from incog.types import Face, Floats, Frame, Key, Origin, Track
 from incog.vault import files as vault
 from incog.vault.patches import Changes
 from incog.vault.tracks import Region, Tracks
-from incog.writing import Drawing, Sides, write
+from incog.writing import Drawing, Sides, looked_at, write
 
 Progress = Callable[[str, int, int | None], None]
 """Called as progress(stage, frames done, frames in all or None)."""
@@ -70,13 +72,15 @@ class Perception:
 class Options:
     """How to render. mask_scale: size of the mask relative to the detector's box. compare: whether hidden faces are
     compared with the original, and drawn anew or filled where they are still recognised. sealing: whether the original
-    is sealed into the result. See OutputOptions for the file."""
+    is sealed into the result. deniable: whether any passphrase shall bring some faces back; not together with sealing.
+    See OutputOptions for the file."""
 
     mask_scale: float = geometry.MASK_SCALE
     compare: bool = True
     output: OutputOptions = field(default_factory=OutputOptions)
     overwrite: bool = False
     sealing: vault.Sealing | None = None
+    deniable: Deniable | None = None
 
 
 def plan(
@@ -181,6 +185,10 @@ def render(
     if digest(source.path, plan.scope) != plan.source.digest:
         raise PlanError("this plan was made from another file, or the file has changed since")
     covered, recognised, exposed = 0, set[int](), set[int]()
+    if options.deniable is not None:
+        if options.sealing is not None:
+            raise UsageError("a file must be sealed or hidden deniably, not both")
+        method = check_method(method)
     who = subjects or _subjects(source, plan, method, secret, perception, named, progress)
     scope = plan.scope
 
@@ -193,6 +201,7 @@ def render(
             derive(secret, "track again", scope, number, again) if again else _key(secret, scope, who, number)
         )
 
+    hider = _hider(source, plan, method, key_of, options, perception, who, progress)
     changes: Changes | None = None
     tracked: dict[int, dict[int, Region]] = {}
 
@@ -221,15 +230,19 @@ def render(
                 lambda: watched(source, "hiding", progress),
                 plan,
                 file.path,
-                Drawing(method, key_of, perception.hulls, options.mask_scale, who),
+                Drawing(hider or method, key_of, perception.hulls, options.mask_scale, who),
                 options.output,
                 recognised,
                 comparison,
-                witness if options.sealing is not None and source.kind != "animation" else None,
+                hider.witness
+                if hider
+                else (witness if options.sealing is not None and source.kind != "animation" else None),
             )
             seen = _Seen(method, done.fallback.whole, comparison)
             findings = _rescan(file.path, plan, perception, options, round_number, exposed, seen, progress)
-            for number in findings.recognised:
+            # A shown face that is taken for the old one by chance is drawn anew before it is given up.
+            anew = hider.redrawn(findings.recognised) if hider and round_number < ROUNDS - 1 else set[int]()
+            for number in findings.recognised - anew:
                 if redrawable and redraws.get(number, 0) < REDRAWS:
                     redraws[number] = redraws.get(number, 0) + 1
                 else:
@@ -246,7 +259,19 @@ def render(
                 f"after {ROUNDS} rounds of covering"
             )
         sealed, warning = None, list[ClaimReport]()
-        if options.sealing is None:
+        if hider is not None and options.deniable is not None:
+            payload = hider.payload(plan.source.frames, done.fallback.covers)
+            with deniable_files.embedded(
+                file.path,
+                target,
+                source.path,
+                payload,
+                sidecar=options.deniable.sidecar,
+                overwrite=options.overwrite,
+            ) as placed:
+                sealed = placed.told(payload)
+                file.publish()
+        elif options.sealing is None:
             file.publish()
         else:
             with vault.sealed(
@@ -283,7 +308,7 @@ def render(
             detectors=perception.rescanner.detectors,
         ),
         claims=[
-            *(told(claim) for claim in (method.claims(frames=done.frames) if done.faces else ())),
+            *(told(claim) for claim in ((hider or method).claims(frames=done.frames) if done.faces else ())),
             *(told(claim) for claim in (people.claims(plan.selection) if plan.selection else ())),
             *warning,
         ],
@@ -327,6 +352,40 @@ def _key(secret: Secret, scope: bytes, subjects: Subjects, number: int) -> Key:
     return track_key(secret, scope, person if isinstance(person, int) else number)
 
 
+def _hider(
+    source: Source,
+    plan: Plan,
+    method: Method,
+    key_of: Callable[[int], Key],
+    options: Options,
+    perception: Perception,
+    who: Subjects,
+    progress: Progress,
+) -> Hider | None:
+    """Return what hides faces so that any passphrase brings some back, with the codes of the plan's people, if that is
+    wanted. Raises UsageError for people enrolled by name, whose faces are the same in several files."""
+    if options.deniable is None:
+        return None
+    if who.keys:
+        raise UsageError(
+            "people enrolled by name must not be hidden deniably: files with one face can be compared"
+        )
+    people_of = {track: person for track, person in who.of.items() if isinstance(person, int)}
+    codes, keys = Codes(people_of), dict[Key, int]()
+    drawing = Drawing(method, key_of, perception.hulls, options.mask_scale, who)
+    for looked, tracks in looked_at(watched(source, "reading", progress), Times(), plan, drawing):
+        for item, face, seen in zip(tracks, looked.faces, looked.seen, strict=True):
+            crop = compose.crop_of(
+                looked.frame,
+                face,
+                mask_scale=options.mask_scale,
+                hulls=lambda frame, faces, scale, seen=seen: [seen],  # type: ignore[misc]
+            )
+            codes.look(crop, item.id)
+            keys[key_of(item.id)] = codes.person(item.id)
+    return Hider(method, codes, options.deniable, keys)
+
+
 def told(claim: Claim) -> ClaimReport:
     """Return a method's claim as reports hold it."""
     return ClaimReport(
@@ -363,7 +422,7 @@ def hide(
     goal = target(source) if callable(target) else target
     # Refuse a place that cannot be written before the long work, not after it.
     with pending(goal, overwrite=options.overwrite, parents=True, inputs=[path]):
-        if options.sealing is not None:
+        if options.sealing is not None or options.deniable is not None:
             vault.refuse_sidecar(goal, overwrite=options.overwrite)
         made = plan(source, perception, spans=spans, choice=choice, file_id=file_id, progress=progress)
     report = render(

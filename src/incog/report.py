@@ -48,11 +48,13 @@ class Rescan(_Model):
 
 
 class VaultReport(_Model):
-    """The original, sealed in the output or beside it. status: what the output is as long as the vault exists. place:
+    """The original, sealed in the output or beside it, or what faces are brought back from. status: what the output is
+    as long as it exists. mode: whether a wrong passphrase is an error (exact) or gives other faces (deniable). place:
     where the vault lies. bytes: its length. share: the same as a share of the source's length; not told of slots, since
     a decoy has another length. holds: what it brings back. guess: what one guess at the passphrase costs."""
 
     status: Literal["pseudonymised, not anonymous"] = "pseudonymised, not anonymous"
+    mode: Literal["exact", "deniable"] = "exact"
     place: str
     bytes: int
     share: float | None = None

@@ -37,9 +37,17 @@ class PoseFilter:
 
         Both float32 in half sides from the middle of a crop of the template ``outline``.
         """
+        return self.shape_of(self.pose(dense))
+
+    def pose(self, dense: Floats) -> Floats:
+        """Return the coordinates (..., R) float32 of pose and expression of shapes (..., 130, 2)."""
         apart = (dense - self.mean).reshape(*dense.shape[:-2], COUNT * 2)
-        kept = apart @ self.reads @ self.writes
-        return np.asarray(self.mean + kept.reshape(dense.shape), np.float32)
+        return np.asarray(apart @ self.reads, np.float32)
+
+    def shape_of(self, pose: Floats) -> Floats:
+        """Return the shapes (..., 130, 2) of nobody in particular with a pose and expression, (..., R)."""
+        kept = pose @ self.writes
+        return np.asarray(self.mean + kept.reshape(*pose.shape[:-1], COUNT, 2), np.float32)
 
     def dump(self) -> bytes:
         """Return the filter as NPZ."""

@@ -88,17 +88,13 @@ def write(
     """
     fallback = Fallback(set(recognised))
     lives = {item.id: (item.start, item.start + len(item.boxes)) for item in tracks_of(plan.tracks)}
-    looks = None
-    if attributes.NAME in drawing.method.needs:
-        subjects = drawing.subjects
-        looks = Looks(make_attributes(), person=subjects.person, held=subjects.looks)
     while True:
         # Emptied, not removed: a file made anew would be readable by others before it was looked at again.
         os.truncate(path, 0)
         times = Times()
         done = Done(fallback=fallback)
         with source.sink(path, output) as sink:
-            looked = _looked(frames(), times, plan, drawing, looks)
+            looked = looked_at(frames(), times, plan, drawing)
             scenes = _scenes(looked, drawing, done, comparison)
             # What is drawn for a whole track moves with it; other methods show each frame as it is.
             for scene in calm.calmed(scenes) if drawing.method.granularity == "track" else scenes:
@@ -116,13 +112,17 @@ def write(
         fallback.add(done.unfit, lives, 0.0 if source.kind == "photo" else source.rate)
 
 
-def _looked(
-    frames: Iterable[Frame], times: Times, plan: Plan, drawing: Drawing, looks: Looks | None
+def looked_at(
+    frames: Iterable[Frame], times: Times, plan: Plan, drawing: Drawing
 ) -> Iterator[tuple[Looked, list[Track]]]:
     """Yield the frames with the faces to hide in them, their points steadied along the tracks, and these tracks.
 
-    times: is told those of the frames. looks: tells how the faces look, where the method asks for it.
+    times: is told those of the frames. How faces look is told where the method asks for it.
     """
+    looks = None
+    if attributes.NAME in drawing.method.needs:
+        subjects = drawing.subjects
+        looks = Looks(make_attributes(), person=subjects.person, held=subjects.looks)
     sides = Sides(plan)
     waiting: deque[list[Track]] = deque()
 

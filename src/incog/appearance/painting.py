@@ -7,6 +7,7 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from incog import geometry, points, shape
 from incog.appearance import grain, mesh, surround, texture
@@ -14,9 +15,13 @@ from incog.appearance.model import Appearance, looked
 from incog.keys import Stream
 from incog.types import Floats, Key
 
+Doubles = npt.NDArray[np.float64]
+
 _OUTLINE, _LIPS, _LIDS = 0.03, 0.012, 0.012
 """How loosely a new face follows the old outline, since hair, ears and neck stay as they are, the form of the open
 mouth, and how far the eyes are open: standard deviations in half sides."""
+
+_EYES = ((points.RIGHT_EYE, points.RIGHT_IRIS), (points.LEFT_EYE, points.LEFT_IRIS))
 
 _EDGE = 0.06
 """Least width over which a face passes into its surroundings, as a share of its own width."""
@@ -50,7 +55,7 @@ def shape_for(own: Appearance, old: Floats, person: Person) -> Floats:
     The person's coordinates are conditioned on what is held (Matheron's rule): outline, inner lips and lids.
     """
     kept = shape.load()(old)
-    held, gain = _holding(own)
+    held, gain = holding(own)
     free = person.shape
     own_part = free + gain @ (held @ (old - kept).ravel() - held @ (free @ own.person_modes))
     new = kept + (own_part @ own.person_modes).reshape(-1, 2)
@@ -59,11 +64,24 @@ def shape_for(own: Appearance, old: Floats, person: Person) -> Floats:
 
 def looking(old: Floats, new: Floats) -> Floats:
     """Return the new points (130, 2) with the irises where they are in the old eyes, relative to the corners."""
+    return gazing(gaze(old), new)
+
+
+def gaze(dense: Floats) -> Floats:
+    """Return where the irises' points lie in the eyes of points (130, 2), relative to the corners: (10, 2) float32."""
+    parts = []
+    for eye, iris in _EYES:
+        middle, axes = _frame_of(dense[eye])
+        parts.append((dense[iris] - middle) @ np.linalg.inv(axes))
+    return np.concatenate(parts).astype(np.float32)
+
+
+def gazing(relative: Floats, new: Floats) -> Floats:
+    """Return the new points (130, 2) with the irises where ``gaze`` has them, (10, 2)."""
     result = new.copy()
-    for eye, iris in ((points.RIGHT_EYE, points.RIGHT_IRIS), (points.LEFT_EYE, points.LEFT_IRIS)):
-        there, here = (_frame_of(face[eye]) for face in (old, new))
-        relative = (old[iris] - there[0]) @ np.linalg.inv(there[1])
-        result[iris] = here[0] + relative @ here[1]
+    for (eye, iris), part in zip(_EYES, (relative[:5], relative[5:]), strict=True):
+        middle, axes = _frame_of(new[eye])
+        result[iris] = middle + part @ axes
     return result
 
 
@@ -77,21 +95,29 @@ def _frame_of(eye: Floats) -> tuple[Floats, Floats]:
     return (eye[0] + eye[8]) / 2, np.stack([along, across / length * max(high, 0.2 * length)])
 
 
-@lru_cache(maxsize=1)
-def _holding(own: Appearance) -> tuple[Floats, Floats]:
-    """Return what is held of a shape, (H, 260), and the gain (I, H) that corrects a person's coordinates by it."""
+@lru_cache(maxsize=2)
+def holding(own: Appearance, *, outline: bool = True) -> tuple[Floats, Floats]:
+    """Return what is held of a shape, (H, 260), and the gain (I, H) that corrects a person's coordinates by it.
+
+    The rows of the outline come first, unless they are left out.
+    """
+    held, errors = held_parts(outline=outline)
+    seen = held @ own.person_modes.T.astype(np.float64)
+    gain = seen.T @ np.linalg.inv(seen @ seen.T + np.diag(errors**2))
+    return held.astype(np.float32), gain.astype(np.float32)
+
+
+def held_parts(*, outline: bool) -> tuple[Doubles, Doubles]:
+    """Return the rows (H, 260) of what is held of a shape, and how loosely each is: standard deviations (H,)."""
     every = np.eye(2 * points.COUNT).reshape(points.COUNT, 2, -1)
     lips = every[points.INNER_LIPS]
-    parts = [(every[points.OUTLINE].reshape(-1, every.shape[2]), _OUTLINE)]
+    parts = [(every[points.OUTLINE].reshape(-1, every.shape[2]), _OUTLINE)] if outline else []
     parts.append(((lips - lips.mean(0)).reshape(-1, every.shape[2]), _LIPS))
     for eye in (points.RIGHT_EYE, points.LEFT_EYE):
         lower, upper = every[eye][[3, 4, 5], 1], every[eye][[13, 12, 11], 1]
         parts.append((lower - upper, _LIDS))
     held = np.concatenate([rows for rows, _ in parts])
-    errors = np.concatenate([np.full(len(rows), error) for rows, error in parts])
-    seen = held @ own.person_modes.T.astype(np.float64)
-    gain = seen.T @ np.linalg.inv(seen @ seen.T + np.diag(errors**2))
-    return held.astype(np.float32), gain.astype(np.float32)
+    return held, np.concatenate([np.full(len(rows), error) for rows, error in parts])
 
 
 def texture_for(own: Appearance, light: Floats, dense: Floats, person: Person, strength: float) -> Floats:

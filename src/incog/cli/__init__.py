@@ -50,6 +50,7 @@ from incog.cli.options import (
     Quality,
     Quiet,
     Recipients,
+    Recovery,
     ReportFile,
     ReportNames,
     Reversible,
@@ -70,11 +71,13 @@ from incog.cli.options import (
 )
 from incog.cli.passphrases import Wanted, sealing
 from incog.cli.pseudonyms import PSEUDONYMS, Wishes, hide_pseudonyms, refuse_alone
+from incog.cli.recovery import recovering
 from incog.cli.screen import Screen, tell
 from incog.cli.sets import hide_set, is_set, refuse_single
 from incog.cli.sources import persons
 from incog.cli.working import outcomes
 from incog.dataset import Wish
+from incog.deniable.hiding import METHOD as DENIABLE
 from incog.errors import InputError, OutputError, UsageError
 from incog.keys import Secret
 from incog.media import open_source
@@ -155,8 +158,8 @@ def hide(
     with failing(screen):
         parameters = _settings(sets)
         source = context.get_parameter_source("method")
-        if pseudonyms and source is not None and source.name == "DEFAULT":
-            method = PSEUDONYMS
+        if source is not None and source.name == "DEFAULT":
+            method = PSEUDONYMS if pseudonyms else DENIABLE if reversible is Recovery.deniable else method
         chosen = make(method, parameters)
         if not pseudonyms:
             refuse_alone(people_by, person, gallery or gallery_passphrase_file, rotate, chosen)
@@ -174,26 +177,30 @@ def hide(
             spans=parse_spans(spans) if spans else [],
             selection=_selection(keep, only, risk),
             persons=persons(person),
-            options=Options(
-                mask_scale=_between("--mask-scale", mask_scale, 1, 3),
-                compare=not no_compare,
-                output=OutputOptions(codec=codec, quality=quality, keep_metadata=keep_metadata),
-                overwrite=overwrite,
-                sealing=sealing(
-                    Wanted(
-                        passphrase=passphrase,
-                        passphrase_file=passphrase_file,
-                        allow_weak=allow_weak,
-                        recipients=tuple(recipient or ()),
-                        reversible=reversible,
-                        slots=slots,
-                        decoy=decoy,
-                        decoy_passphrase_file=decoy_passphrase_file,
-                        whole_file=whole_file,
-                        sidecar=sidecar,
+            options=recovering(
+                Options(
+                    mask_scale=_between("--mask-scale", mask_scale, 1, 3),
+                    compare=not no_compare,
+                    output=OutputOptions(codec=codec, quality=quality, keep_metadata=keep_metadata),
+                    overwrite=overwrite,
+                    sealing=sealing(
+                        Wanted(
+                            passphrase=passphrase,
+                            passphrase_file=passphrase_file,
+                            allow_weak=allow_weak,
+                            recipients=tuple(recipient or ()),
+                            reversible=reversible,
+                            slots=slots,
+                            decoy=decoy,
+                            decoy_passphrase_file=decoy_passphrase_file,
+                            whole_file=whole_file,
+                            sidecar=sidecar,
+                        ),
+                        screen,
                     ),
-                    screen,
                 ),
+                reversible,
+                chosen,
             ),
         )
         if share_background and not is_set(chosen):
@@ -372,26 +379,30 @@ def render(
         target = output or parallel.beside(path)
         if not parallel.same_suffix(target.suffix, media.suffix):
             raise UsageError(f"the output must have the suffix {media.suffix}, got {target.suffix!r}")
-        options = Options(
-            mask_scale=_between("--mask-scale", mask_scale, 1, 3),
-            compare=not no_compare,
-            output=OutputOptions(codec=codec, quality=quality, keep_metadata=keep_metadata),
-            overwrite=overwrite,
-            sealing=sealing(
-                Wanted(
-                    passphrase=passphrase,
-                    passphrase_file=passphrase_file,
-                    allow_weak=allow_weak,
-                    recipients=tuple(recipient or ()),
-                    reversible=reversible,
-                    slots=slots,
-                    decoy=decoy,
-                    decoy_passphrase_file=decoy_passphrase_file,
-                    whole_file=whole_file,
-                    sidecar=sidecar,
+        options = recovering(
+            Options(
+                mask_scale=_between("--mask-scale", mask_scale, 1, 3),
+                compare=not no_compare,
+                output=OutputOptions(codec=codec, quality=quality, keep_metadata=keep_metadata),
+                overwrite=overwrite,
+                sealing=sealing(
+                    Wanted(
+                        passphrase=passphrase,
+                        passphrase_file=passphrase_file,
+                        allow_weak=allow_weak,
+                        recipients=tuple(recipient or ()),
+                        reversible=reversible,
+                        slots=slots,
+                        decoy=decoy,
+                        decoy_passphrase_file=decoy_passphrase_file,
+                        whole_file=whole_file,
+                        sidecar=sidecar,
+                    ),
+                    screen,
                 ),
-                screen,
             ),
+            reversible,
+            chosen,
         )
         perception = Perception(
             detector=made.detector, threshold=made.threshold, device=where, threads=threads

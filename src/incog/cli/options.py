@@ -17,6 +17,7 @@ class Recovery(StrEnum):
 
     exact = "exact"
     slots = "slots"
+    deniable = "deniable"
 
 
 class Device(StrEnum):
@@ -204,7 +205,8 @@ Reversible = Annotated[
     Recovery | None,
     typer.Option(
         "--reversible",
-        help="exact: one original (default). slots: several payloads of one size, of which some may be random bytes.",
+        help="exact: one original (default). slots: several payloads of one size, of which some may be random bytes. "
+        "deniable: no original; every passphrase brings some faces back, the right one about those that were there.",
     ),
 ]
 SlotCount = Annotated[

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,8 @@ from incog.cli.failing import failing
 from incog.cli.options import AllowWeak, IdentityFile, Overwrite, PassphraseFile, Quiet
 from incog.cli.passphrases import granting, opening
 from incog.cli.screen import Screen
+from incog.deniable import files as deniable
+from incog.deniable import restoring
 from incog.errors import UsageError
 from incog.media.walk import printable
 from incog.vault import files, grants
@@ -21,6 +24,7 @@ from incog.vault.locks import count_of
 from incog.vault.opening import check_binding
 from incog.vault.opening import restore as bring_back
 from incog.vault.slots import told
+from incog.vault.stream import Passphrase
 
 Sealed = Annotated[Path, typer.Argument(help="A published file, or the vault beside it.", show_default=False)]
 
@@ -44,9 +48,24 @@ def restore(
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
-    """Bring back what the passphrase or identity opens: the original, or the faces that were granted."""
+    """Bring back what the passphrase or identity opens: the original, or the faces that were granted; of a file that
+    was hidden deniably, the faces that the passphrase gives, whichever it is."""
     screen = Screen(quiet=quiet)
     with failing(screen, source):
+        faces = deniable.find(source)
+        if faces is not None:
+            told_phrase = opening(passphrase_file, identity_file)
+            if not isinstance(told_phrase, Passphrase):
+                raise UsageError("deniable faces must be brought back by a passphrase, got an identity")
+            place = restoring.restore(
+                faces, told_phrase, output or source, overwrite=overwrite, follow=output is None
+            )
+            screen.say(
+                f"{printable(source)} -> {printable(place)}: the faces that this passphrase gives. Whether they are "
+                "the right ones nobody can tell but who knows them; faces that were filled stay filled. Only you can "
+                "read the file"
+            )
+            return
         carried = find(source)
         wrong = check_binding(carried, ignore=ignore_binding)
         if wrong:
@@ -67,6 +86,18 @@ def restore(
 def inspect(source: Sealed) -> None:
     """Say what is sealed in a file, how, and how large it is. Needs no passphrase, and proves nothing without it."""
     with failing(Screen(), source):
+        faces = deniable.find(source)
+        if faces is not None:
+            _list(
+                {
+                    "status": files.STATUS,
+                    "mode": "deniable: every passphrase gives some faces, and nothing here tells which are right",
+                    "holds": f"the codes of {len(faces.payload.subjects)} person(s), {faces.words}, "
+                    f"{len(faces.data)} bytes",
+                    "one guess": str(faces.payload.cost),
+                }
+            )
+            return
         carried = find(source)
         header = carried.header
         wrong = check_binding(carried, ignore=True)
@@ -80,14 +111,18 @@ def inspect(source: Sealed) -> None:
             "one guess": str(header.cost) if phrases else "none: there is no passphrase",
             "binding": wrong or "the file is the one that the vault was made with",
         }
-        for name, words in lines.items():
-            typer.echo(f"{name + ':':<12}{words}")
+        _list(lines)
         for number, (x, y, width, height) in grants.faces_of(header).items():
             typer.echo(f"{f'face {number}:':<12}{width} x {height} pixels at {x}, {y}")
         for number, item in grants.tracks_of(header).items():
             x, y, width, height = item.box
             frames = f"frames {item.first} to {item.last}"
             typer.echo(f"{f'face {number}:':<12}{frames}, half way {width} x {height} pixels at {x}, {y}")
+
+
+def _list(lines: Mapping[str, str]) -> None:
+    for name, words in lines.items():
+        typer.echo(f"{name + ':':<12}{words}")
 
 
 def strip(
@@ -99,7 +134,11 @@ def strip(
     """Write the file without its vault: the version to publish."""
     screen = Screen(quiet=quiet)
     with failing(screen, source):
-        files.strip(source, output, overwrite=overwrite)
+        faces = deniable.find(source)
+        if faces is not None:
+            deniable.strip(faces, output, overwrite=overwrite)
+        else:
+            files.strip(source, output, overwrite=overwrite)
         screen.say(f"{printable(source)} -> {printable(output)}: without a vault")
 
 

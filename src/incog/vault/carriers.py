@@ -16,8 +16,8 @@ from incog.vault.header import HEADER_BYTES, MAGIC, Header, head_bytes
 from incog.vault.pictures import PICTURES
 
 SIDECAR: Final = "a file beside it"
-_BOX: Final = "a uuid box at the end of the file"
-_ATTACHMENT: Final = "an attachment of the Matroska file"
+BOX: Final = "a uuid box at the end of the file"
+ATTACHMENT: Final = "an attachment of the Matroska file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +85,11 @@ def embed(path: Path, length: int, vault: Iterable[bytes]) -> str | None:
     with path.open("r+b") as file:
         if kind == "boxes":
             tails.box_append(file, length, vault)
-            return _BOX
+            return BOX
         if not tails.attachment_fits(file, length):
             return None
         tails.attachment_append(file, length, vault)
-        return _ATTACHMENT
+        return ATTACHMENT
 
 
 def find(path: Path) -> Carried:
@@ -127,7 +127,7 @@ def _inside(path: Path) -> Carried | None:
     if tail is None:
         return None
     binding = _digest(path, tail.published)
-    words = _BOX if kind == "boxes" else _ATTACHMENT
+    words = BOX if kind == "boxes" else ATTACHMENT
     return _carried(words, path, path, tail.vault, binding, exact=tail.exact, published=tail.published)
 
 

@@ -1,0 +1,265 @@
+"""Hiding so that any passphrase brings faces back: codes are read, and then the faces of the enciphered ones drawn."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Final, Literal
+
+import numpy as np
+
+from incog import points
+from incog.appearance import model, reading
+from incog.appearance.mesh import WIDTH
+from incog.compose import Drawn
+from incog.deniable import cipher, prior, traits
+from incog.deniable.drawing import painted, placing
+from incog.deniable.payload import Payload, Seen, Subject, halves
+from incog.deniable.traits import Person, Traits
+from incog.errors import UsageError, must_be
+from incog.keys import SALT_BYTES
+from incog.methods.appearance import AppearanceReplace
+from incog.methods.base import Claim, Method, Rendered
+from incog.perceive.attributes import LOOK
+from incog.types import Crops, Floats, Frame, Key
+from incog.vault.header import Cost
+from incog.vault.stream import Passphrase
+
+METHOD: Final = AppearanceReplace.name
+"""The method that can be undone so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deniable:
+    """How to hide deniably. cost: of one guess at the passphrase. sidecar: beside the file although what is carried
+    could be in it."""
+
+    passphrase: Passphrase
+    cost: Cost = field(default_factory=Cost)
+    sidecar: bool = False
+
+
+def check_method(method: Method) -> AppearanceReplace:
+    """Return the method, with one face for each person, when its faces can be brought back deniably. Raises UsageError
+    when they cannot."""
+    if not isinstance(method, AppearanceReplace):
+        raise must_be("the method", f"{METHOD} with deniable recovery", method.name)
+    stable = AppearanceReplace(identity="stable")
+    if method not in (stable, AppearanceReplace()):
+        raise UsageError(
+            "the parameters of a method must be its defaults for deniable recovery, since all faces come from one prior"
+        )
+    return stable
+
+
+@dataclass(slots=True)
+class Best:
+    """The clearest look at somebody. clear: how clear, see ``clearness``. person: who. told: (F,). look: (9,)."""
+
+    clear: float
+    person: Person
+    told: Floats
+    look: Floats
+
+
+CLAIMS: Final = (
+    Claim(
+        "Whoever has the passphrase, or guesses it, sees about the face that was there.",
+        holds=False,
+        scope="the output with the codes that it carries",
+        conditions=("other claims hold for those who do not have it and cannot guess it",),
+    ),
+    Claim(
+        "Nothing in the output tells a right passphrase from a wrong one: each gives some face.",
+        holds=True,
+        scope="each person of the output",
+        conditions=(
+            "nobody is hidden under the passphrase a second time, in this file or another",
+            "how far the faces of wrong passphrases can be told by looking is measured, not proven",
+            "a face that the comparison with the original filled has no code",
+        ),
+    ),
+)
+
+EXAGGERATED = 1.5
+"""How much further from what is expected the shown face lies than the one of its code, so that neither the original
+nor what a passphrase brings is taken for it."""
+
+
+CANDIDATES = 24
+"""Enciphered codes among which the shown face with the fewest oddities is chosen."""
+
+
+class Codes:
+    """Reads who the people of a file are, each by the clearest of their frames.
+
+    One frame is read, and not the mean of many: a mean has less of what a single picture adds by chance, the prior was
+    learnt from single pictures, and the right passphrase would stand out by it.
+    """
+
+    def __init__(self, subjects: Mapping[int, int]) -> None:
+        """subjects: the person of each track by its first one; of those that are missing each is one."""
+        self._subjects = subjects
+        self.best: dict[int, Best] = {}
+        self.known: set[int] = set()
+
+    def person(self, track: int) -> int:
+        """Return the person of a track."""
+        return self._subjects.get(track, track)
+
+    def look(self, crop: Crops, track: int) -> None:
+        """Take in a face of a track, (a batch of one), with its look."""
+        person = self.person(track)
+        self.known.add(person)
+        own = model.load()
+        seen = reading.read(own, crop.pixels[0], crop.dense[0])
+        if seen is None or crop.looks is None or not np.isfinite(crop.looks[0]).all():
+            return
+        clear = clearness(own, seen, crop)
+        if person in self.best and self.best[person].clear >= clear:
+            return
+        look = halves(crop.looks[0])
+        own_traits = Traits.of(halves(traits.read(own, seen).numbers()), seen.zoom)
+        outline = traits.outline(own, seen)
+        noise = np.array([secrets.randbelow(1 << 32) for _ in range(4)], np.uint32)
+        noisy = outline + traits.LOOSE * np.random.default_rng(noise).normal(size=outline.shape)
+        around = traits.around(own, seen, crop.pixels[0], crop.masks[0])
+        face = traits.coarse(own, crop.pixels[0], crop.dense[0])
+        told = traits.told(own_traits, look, noisy.astype(np.float32), around)
+        self.best[person] = Best(clear, traits.person_of(own, seen, face, look), halves(told), look)
+
+
+def clearness(own: model.Appearance, seen: reading.Reading, crop: Crops) -> float:
+    """Return how well a face can be read: by its size up to the model's, how far it is turned, and how even its light
+    is."""
+    across = float(np.ptp(crop.dense[0][points.OUTLINE], axis=0)[0]) * float(
+        np.hypot(*crop.matrices[0][:, 0])
+    )
+    turned = abs(own.yaw(own.shape_of(seen.dense)))
+    uneven = max(own.light.contrast(seen.light), 1.0)
+    return float(min(across / WIDTH, 1) * (1 - turned / 60) / uneven**0.5)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Place:
+    """Where a face lies in a frame. track: of the plan."""
+
+    track: int
+    size: float
+    outline: Floats
+
+
+class Hider:
+    """Draws the people of the enciphered codes, and keeps what a file must carry. A method for ``incog.compose``.
+
+    ``witness`` is to be called with each frame when its faces are drawn.
+    """
+
+    name: ClassVar[str] = AppearanceReplace.name
+    family: ClassVar[str] = AppearanceReplace.family
+    summary: ClassVar[str] = AppearanceReplace.summary
+    hides_from: ClassVar[str] = AppearanceReplace.hides_from
+    weak: ClassVar[str] = AppearanceReplace.weak
+    needs: ClassVar[tuple[str, ...]] = (*AppearanceReplace.needs, prior.NAME)
+    granularity: ClassVar[Literal["image", "track", "set"]] = "track"
+    reversible: ClassVar[bool] = True
+    keyed: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        base: Method,
+        codes: Codes,
+        deniable: Deniable,
+        keys: Mapping[Key, int],
+        salt: bytes | None = None,
+    ) -> None:
+        """base: the method that it stands for. keys: the person of each key. salt: 16 bytes, for tests; random by
+        default."""
+        self._base, self._codes, self._deniable, self._keys = base, codes, deniable, keys
+        self.salt = salt or secrets.token_bytes(SALT_BYTES)
+        self._people = sorted(codes.known)
+        self._secret = cipher.secret_of(deniable.passphrase, self.salt, deniable.cost)
+        self._subjects = [self._enciphered(person) for person in self._people]
+        self._places: dict[tuple[int, int], _Place] = {}
+        self._traits: dict[tuple[int, int], tuple[Floats, Traits]] = {}
+
+    def claims(self, *, frames: int = 1) -> tuple[Claim, ...]:
+        """What holds when the faces were drawn in ``frames`` frames of one track."""
+        return (*self._base.claims(frames=frames), *CLAIMS)
+
+    def _enciphered(self, person: int) -> Subject:
+        """Return a person under a new nonce."""
+        best = self._codes.best.get(person)
+        if best is None:
+            return blank()
+        own, row = prior.load(), self._people.index(person)
+        code = own.encode(best.person, best.told)
+        nonces = [secrets.randbits(32) for _ in range(CANDIDATES)]
+        words = np.stack([cipher.enciphered(code, row, nonce, self._secret) for nonce in nonces])
+        # Enciphered codes say nothing of the person, so they may be chosen by themselves.
+        chosen = int(own.oddity(words).argmin())
+        return Subject(nonces[chosen], words[chosen], best.told, best.look)
+
+    def redrawn(self, tracks: Iterable[int]) -> set[int]:
+        """Give the people of tracks other shown faces, and return the tracks of those who have a code."""
+        taken = {number for number in tracks if self._codes.person(number) in self._codes.best}
+        for person in {self._codes.person(number) for number in taken}:
+            self._subjects[self._people.index(person)] = self._enciphered(person)
+        return taken
+
+    def witness(self, before: Frame, after: Frame, drawn: Sequence[Drawn]) -> None:
+        """Take note of where the faces of a frame lie: see ``incog.writing``."""
+        for item in drawn:
+            place = _Place(item.job.track.id, item.job.face.size, item.seen.outline)
+            self._places[self._codes.person(item.job.track.id), before.index] = place
+
+    def __call__(self, crops: Crops, keys: Sequence[Key]) -> Rendered:
+        """Return new pixels for the crops, as ``Method`` says; whoever has no code is unfit."""
+        own = model.load()
+        pixels, unfit = crops.pixels.copy(), np.zeros(len(crops), np.bool_)
+        for row, key in enumerate(keys):
+            person = self._keys.get(key)
+            number = self._people.index(person) if person in self._codes.best else None
+            seen = reading.read(own, crops.pixels[row], crops.dense[row])
+            if person is None or number is None or seen is None:
+                unfit[row] = True
+                continue
+            own_traits = Traits.of(halves(traits.read(own, seen).numbers()), seen.zoom)
+            here = placing(seen.matrix, crops.matrices[row])
+            self._traits[person, int(crops.frames[row])] = here, own_traits
+            subject = self._subjects[number]
+            person_shown = shown(subject)
+            pixels[row] = painted(
+                crops.pixels[row], crops.masks[row], seen.matrix, own_traits, person_shown, subject.look
+            )
+        return Rendered(pixels, unfit)
+
+    def payload(self, frames: int, filled: Callable[[int, int], bool]) -> Payload:
+        """Return what the file must carry. frames: of the file. filled: whether a track is filled in a frame; whoever
+        is throughout has random bits for a code."""
+        faces = []
+        for (person, frame), (here, own_traits) in sorted(
+            self._traits.items(), key=lambda item: item[0][::-1]
+        ):
+            place = self._places[person, frame]
+            if not filled(place.track, frame):
+                row = self._people.index(person)
+                faces.append(Seen(frame, row, place.size, here, place.outline, own_traits))
+        used = {face.subject for face in faces}
+        subjects = [subject if row in used else blank() for row, subject in enumerate(self._subjects)]
+        return Payload(self._deniable.cost, self.salt, frames, subjects, faces)
+
+
+def blank() -> Subject:
+    """Return somebody without a code: random bits."""
+    own = prior.load()
+    words = np.frombuffer(secrets.token_bytes(2 * own.size), np.uint16)
+    return Subject(
+        secrets.randbits(32), words, np.zeros(len(own.mean), np.float32), np.zeros(len(LOOK), np.float32)
+    )
+
+
+def shown(subject: Subject) -> Person:
+    """Return whom a file shows in a subject's place: whom the enciphered code stands for, exaggerated."""
+    return prior.load().decode(subject.words, subject.told, reach=EXAGGERATED)

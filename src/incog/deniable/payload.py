@@ -1,0 +1,205 @@
+"""What a file with deniable faces carries, byte by byte as in docs/format.md: all of it is there to be read, and
+nothing in it tells a right passphrase from a wrong one."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+
+from incog import models, shape
+from incog.appearance.model import NAME as APPEARANCE
+from incog.deniable import prior, traits
+from incog.deniable.prior import Words
+from incog.deniable.traits import Traits
+from incog.errors import UsageError, VaultError
+from incog.perceive.attributes import LOOK
+from incog.types import Floats
+from incog.vault.header import Cost
+
+MAGIC: Final = b"\x89iDn\r\n\x1a\n"
+VERSION: Final = 1
+SUITE: Final = 1
+"""Argon2id version 1.3, HKDF-SHA-256, AES-256-CTR, added modulo 2^16."""
+
+HEAD: Final = struct.Struct(">8sBBHIIIIIHHH2x16s16s")
+CHECK: Final = 16
+HEAD_BYTES: Final = HEAD.size + CHECK
+_FACE: Final = struct.Struct(">IHBB3f4f")
+_STEPS: Final = 8192
+"""Of an outline, in the size of the face."""
+
+MOST_CORNERS: Final = 255
+_MOST_SIZE: Final = 1e5
+_MOST: Final = 1e3
+"""Largest number of traits that makes sense: what is damaged draws a face all the same."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Subject:
+    """Somebody of a file. nonce: of the code's stream, 32 bits. words: (D,) uint16, the enciphered code. told: (F,)
+    float32, what it was told with, and look: (9,), both as they come out of half precision."""
+
+    nonce: int
+    words: Words
+    told: Floats
+    look: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """A face in a frame. subject: the row of whom it shows. size: longer side of the face's box, px. placing: (4,)
+    float32, a, b, x, y of frame -> half sides, (a -b x; b a y). outline: (K, 2) float32 px, what the mask covers
+    wholly. traits: as they come out of half precision."""
+
+    frame: int
+    subject: int
+    size: float
+    placing: Floats
+    outline: Floats
+    traits: Traits
+
+    @property
+    def matrix(self) -> Floats:
+        """Return frame -> half sides, (2, 3) float32."""
+        a, b, x, y = self.placing
+        return np.array([[a, -b, x], [b, a, y]], np.float32)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Payload:
+    """cost: of a guess. salt: 16 random bytes. frames: of the published file."""
+
+    cost: Cost
+    salt: bytes
+    frames: int
+    subjects: Sequence[Subject]
+    faces: Sequence[Seen]
+
+    @property
+    def core(self) -> bytes:
+        """The head, which keys are derived from."""
+        counts = self.frames, len(self.subjects), len(self.faces)
+        return core(self.cost, self.salt, *counts)
+
+    def blocks(self) -> Iterator[bytes]:
+        """Yield the payload's bytes."""
+        yield self.core + hashlib.sha256(self.core).digest()[:CHECK]
+        for subject in self.subjects:
+            words = subject.words.astype(">u2").tobytes()
+            yield (subject.nonce.to_bytes(4, "big") + words + _halves(subject.told) + _halves(subject.look))
+        for face in self.faces:
+            yield _packed(face)
+
+
+def core(cost: Cost, salt: bytes, frames: int, subjects: int, faces: int) -> bytes:
+    """Return the head without its check sum."""
+    work = cost.lanes, cost.passes, cost.memory_kib
+    sizes = prior.load().size, len(prior.load().mean), traits.count()
+    return HEAD.pack(MAGIC, VERSION, SUITE, *work, frames, subjects, faces, *sizes, salt, model())
+
+
+@lru_cache(maxsize=1)
+def model() -> bytes:
+    """Return the mark of the models that faces are drawn with, 16 bytes."""
+    names = (APPEARANCE, shape.NAME, prior.NAME)
+    return hashlib.sha256("".join(models.RECORDS[name].sha256 for name in names).encode()).digest()[:16]
+
+
+def parse(data: bytes) -> Payload:
+    """Return the payload of its bytes. Raises VaultError when they are none, of another version or model, or damaged in
+    what says how long it is. What is damaged elsewhere draws another face, or the same one elsewhere."""
+    if len(data) < HEAD_BYTES or not data.startswith(MAGIC):
+        raise VaultError("this holds no deniable faces, or its first bytes are damaged")
+    head, check = data[: HEAD.size], data[HEAD.size : HEAD_BYTES]
+    _, version, suite, lanes, passes, memory, *rest = HEAD.unpack(head)
+    frames, subjects, faces, size, told, count, salt, mark = rest
+    if hashlib.sha256(head).digest()[:CHECK] != check:
+        raise VaultError("what the file carries is damaged: the check sum of its head is wrong")
+    if (version, suite) != (VERSION, SUITE):
+        raise VaultError(
+            f"deniable faces must be of version {VERSION}, suite {SUITE}, got version {version}, suite {suite}",
+            hint="a newer incog may open it",
+        )
+    sizes = prior.load().size, len(prior.load().mean), traits.count()
+    if mark != model() or (size, told, count) != sizes:
+        raise VaultError(
+            "the faces of this file were drawn with other models than this version's",
+            hint="the version of incog that made the file brings them back",
+        )
+    try:
+        cost = Cost(passes, memory, lanes)
+    except UsageError as error:
+        raise VaultError(f"the file asks for too much or too little work: {error}") from None
+    reader = _Reader(data, HEAD_BYTES)
+    people = [
+        Subject(
+            int.from_bytes(reader.take(4), "big"),
+            np.frombuffer(reader.take(2 * size), ">u2").astype(np.uint16),
+            _floats(reader.take(2 * told)),
+            _floats(reader.take(2 * len(LOOK))),
+        )
+        for _ in range(subjects)
+    ]
+    seen = [_seen(reader, subjects, count) for _ in range(faces)]
+    if reader.left:
+        raise VaultError("what the file carries is damaged: it goes on behind its end")
+    return Payload(cost, salt, frames, people, seen)
+
+
+class _Reader:
+    """Reads bytes in turn. Raises VaultError at their end."""
+
+    def __init__(self, data: bytes, at: int) -> None:
+        self._data, self._at = data, at
+
+    @property
+    def left(self) -> int:
+        return len(self._data) - self._at
+
+    def take(self, count: int) -> bytes:
+        if count > self.left:
+            raise VaultError("what the file carries is damaged: it holds less than it says")
+        self._at += count
+        return bytes(self._data[self._at - count : self._at])
+
+
+def _packed(face: Seen) -> bytes:
+    middle = face.outline.mean(0)
+    head = _FACE.pack(
+        face.frame, face.subject, face.traits.zoom, len(face.outline), face.size, *middle, *face.placing
+    )
+    apart = (face.outline - middle.astype(np.float32)) * (_STEPS / face.size)
+    corners = np.clip(np.rint(apart), -(2**15), 2**15 - 1).astype(">i2")
+    return bytes(head + _halves(face.traits.numbers()) + corners.tobytes())
+
+
+def _seen(reader: _Reader, subjects: int, count: int) -> Seen:
+    frame, subject, zoom, corners, size, *rest = _FACE.unpack(reader.take(_FACE.size))
+    numbers = _floats(reader.take(2 * count))
+    steps = np.frombuffer(reader.take(4 * corners), ">i2").reshape(-1, 2).astype(np.float32)
+    places = np.nan_to_num(np.array(rest, np.float32), nan=0.0, posinf=_MOST_SIZE, neginf=-_MOST_SIZE)
+    size = float(np.clip(np.nan_to_num(size), 1, _MOST_SIZE))
+    if subject >= subjects or corners < 3 or zoom not in (1, 2, 4):
+        raise VaultError("what the file carries is damaged: a face makes no sense")
+    outline = places[:2] + steps * np.float32(size / _STEPS)
+    return Seen(frame, subject, size, places[2:], outline, Traits.of(numbers, zoom))
+
+
+def halves(values: Floats) -> Floats:
+    """Return values as they come out of half precision, float32."""
+    return _floats(_halves(values))
+
+
+def _halves(values: Floats) -> bytes:
+    return bytes(np.clip(values, -_MOST, _MOST).astype(">f2").tobytes())
+
+
+def _floats(data: bytes) -> Floats:
+    values = np.frombuffer(data, ">f2").astype(np.float32)
+    return np.clip(np.nan_to_num(values, nan=0.0), -_MOST, _MOST)

@@ -1,0 +1,103 @@
+"""Bringing back: every passphrase deciphers the codes to some people, and they are drawn where the shown ones are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from incog import compose, geometry, track
+from incog.deniable import cipher, prior
+from incog.deniable.drawing import Redrawn
+from incog.deniable.files import Carried
+from incog.deniable.payload import Payload, Seen
+from incog.deniable.traits import Person
+from incog.errors import InputError, OutputError, VaultError
+from incog.keys import Secret
+from incog.media import open_source
+from incog.media.base import OutputOptions
+from incog.media.files import pending
+from incog.outline import Seen as Outlined
+from incog.types import Face, Frame, Key
+from incog.vault.stream import Passphrase
+
+Progress = Callable[[str, int, int | None], None]
+
+
+def people_of(payload: Payload, secret: Secret) -> list[Person]:
+    """Return whom a secret makes of the subjects of a file: the right one those that were there, every other others."""
+    own = prior.load()
+    return [
+        own.decode(cipher.deciphered(one.words, row, one.nonce, secret), one.told)
+        for row, one in enumerate(payload.subjects)
+    ]
+
+
+def redrawn(frame: Frame, payload: Payload, people: list[Person]) -> Frame:
+    """Return a published frame with the faces of people in it, (one for each subject)."""
+    seen = [face for face in payload.faces if face.frame == frame.index]
+    faces = [_face(one) for one in seen]
+    jobs = [
+        compose.Job(
+            track.single([face], frame.index)[0],
+            face,
+            Redrawn(one, people[one.subject], payload.subjects[one.subject].look),
+            Key(bytes(32)),
+        )
+        for one, face in zip(seen, faces, strict=True)
+    ]
+    outlines = [Outlined(one.outline) for one in seen]
+    drawn, _ = compose.hide(
+        frame, jobs, mask_scale=geometry.MASK_SCALE, safest=Redrawn.name, hulls=lambda *_: outlines
+    )
+    return drawn
+
+
+def _face(seen: Seen) -> Face:
+    """Return a face of the size and at the place of one that a file carries."""
+    x, y = (float(value) for value in (seen.outline.min(0) + seen.outline.max(0)) / 2)
+    half = seen.size / 2
+    return Face((x - half, y - half, x + half, y + half))
+
+
+def restore(
+    carried: Carried,
+    passphrase: Passphrase,
+    target: Path,
+    *,
+    overwrite: bool = False,
+    follow: bool = False,
+    progress: Progress = lambda stage, done, total: None,
+) -> Path:
+    """Write the published file with the faces that a passphrase gives, readable by its owner only, and return where.
+
+    follow: not to ``target``, but beside it, ``photo.restored.jpg``. Nothing tells whether the passphrase is the right
+    one. Raises VaultError where the published file is missing or another one, InputError and OutputError.
+    """
+    if carried.picture is None:
+        raise VaultError(
+            "the published file is not beside what it carries: its faces cannot be drawn without it"
+        )
+    source, payload = open_source(carried.picture), carried.payload
+    place = _named(target, source.suffix) if follow else target
+    if place.suffix.lower() != source.suffix and not follow:
+        raise OutputError(f"the output must have the suffix {source.suffix}, got {place.suffix!r}")
+    secret = cipher.secret_of(passphrase, payload.salt, payload.cost)
+    people = people_of(payload, secret)
+    with pending(place, overwrite=overwrite, private=True, inputs=[carried.path, carried.picture]) as file:
+        count = 0
+        with source.sink(file.path, OutputOptions()) as sink:
+            for frame in source.frames():
+                sink.write(redrawn(frame, payload, people))
+                count += 1
+                progress("drawing", count, source.frame_count)
+        if count != payload.frames:
+            raise InputError(
+                f"the file must have {payload.frames} frame(s), got {count}: it is another one, or was cut"
+            )
+        file.publish()
+    return place
+
+
+def _named(path: Path, suffix: str) -> Path:
+    name = path.name.removesuffix(".incog") if path.suffix == ".incog" else path.name
+    return path.with_name(f"{Path(name).stem.removesuffix('.incog')}.restored{suffix}")
