@@ -525,7 +525,7 @@ def test_an_exposed_face_is_status_1_and_no_output(
     def exposed(*arguments: object, **options: object) -> None:
         raise ExposedError("1 face(s) could still be seen after 4 rounds of covering")
 
-    monkeypatch.setattr(pipeline, "_rescan", exposed)
+    monkeypatch.setattr(pipeline, "look_again", exposed)
     result = incog(photo)
     assert result.code == 1
     assert "could still be seen" in result.err

@@ -336,7 +336,7 @@ def test_a_new_face_that_is_taken_for_the_old_one_is_drawn_anew_and_then_filled(
     plan = planned(photo, perception)
     (item,) = plan.tracks
     looks: list[Picture] = []
-    rescan = pipeline._rescan
+    rescan = pipeline.look_again
 
     def recognised(path: Path, *rest: Any) -> Findings:
         findings = rescan(path, *rest)
@@ -344,7 +344,7 @@ def test_a_new_face_that_is_taken_for_the_old_one_is_drawn_anew_and_then_filled(
         findings.recognised = {item.id} if len(looks) <= times else set()
         return findings
 
-    monkeypatch.setattr(pipeline, "_rescan", recognised)
+    monkeypatch.setattr(pipeline, "look_again", recognised)
     report = rendered(photo, plan, tmp_path / "out.png", perception, "keyed")
     assert len(looks) == times + 1
     assert report.rescan.redrawn == (1 if 0 < times < 3 else 0)

@@ -22,7 +22,7 @@ from incog.media.walk import printable, walk
 from incog.methods.base import Claim, Method, PersonMethod
 from incog.parallel import Job, Outcome, Settings
 from incog.perceive.attributes import OnnxAttributes, make_attributes
-from incog.pipeline import Progress
+from incog.perception import Progress, watched
 from incog.plan import tracks_of
 from incog.report import FileReport, PseudonymReport
 from incog.subjects import clear_looks
@@ -101,7 +101,7 @@ def look(job: Job, settings: Settings, progress: Progress) -> Outcome:
             progress=progress,
         )
         plans = {item.id: item for item in plan.tracks}
-        frames = pipeline.watched(source, "telling apart", progress)
+        frames = watched(source, "telling apart", progress)
         seen = clear_looks(
             frames if plans else (),
             tracks_of(plan.tracks),
