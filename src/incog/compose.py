@@ -139,7 +139,7 @@ def lay(frame: Frame, drawn: Sequence[Drawn]) -> Frame:
 def _nearness(job: Job, index: int) -> tuple[bool, float, int]:
     """Return what two faces are ordered by. Sizes are means over ``NEAR`` frames either way: the order of two faces of
     about one size must not change to and fro."""
-    row = index - job.track.start
+    row = min(max(index - job.track.start, 0), len(job.track.boxes) - 1)
     boxes = job.track.boxes[max(row - NEAR, 0) : row + NEAR + 1]
     sizes = (boxes[:, 2:] - boxes[:, :2]).max(1)
     return job.method.granularity == "track", float(sizes.mean()), job.track.id
