@@ -207,9 +207,25 @@ def test_who_was_known_keeps_face_and_look_and_is_found_again() -> None:
     assert {person.name for person in first.known} < {person.name for person in second.known}
 
 
+def test_another_file_of_the_same_name_in_another_run_shows_another_person() -> None:
+    first = cast_of({1: sighting(1, seed=1)}, {1: Path("IMG_0001.jpg")})
+    later = sighting(2, seed=2)
+    source = later.plan.source.model_copy(update={"digest": "1" * 64})
+    other = Sighting(later.plan.model_copy(update={"source": source}), later.seen)
+    for known in (first.known, ()):
+        found = cast_of({1: other}, {1: Path("IMG_0001.jpg")}, known=known)
+        assert keys_of(found, 1) != keys_of(first, 1)
+        assert found.record.met_before == 0
+    assert {len(person.vectors) for person in found.known} == {1}
+    bystanders = [
+        keys_of(cast_of({1: one}, {1: Path("IMG_0001.jpg")}, "folders"), 1) for one in (sighting(1), other)
+    ]
+    assert bystanders[0] != bystanders[1]
+
+
 def test_the_new_are_drawn_around_those_who_were_known() -> None:
     """Who was drawn before keeps the face, also when it is like that of somebody whose key comes first."""
-    token = derive(SECRET, "cluster", "1", 1).secret[:16].hex()
+    token = derive(SECRET, "cluster", "1", "0" * 64, 1).secret[:16].hex()
     key = casting.key_of(SECRET, ("cluster", token))
     row = key.secret[0] % 32
     names = (f"n{number}" for number in range(9999))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import cast
 
+import cv2
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
@@ -148,3 +149,25 @@ def test_a_face_is_drawn_without_the_faces_beside_it(apart: float) -> None:
         assert not theirs.any()
         alone = compose.crop_of(frame, faces[0], mask_scale=1.25)
         np.testing.assert_array_equal(crop.pixels, alone.pixels)
+
+
+def test_no_pattern_of_another_face_is_in_the_feather_either() -> None:
+    """Methods blend with what is there."""
+    faces = [Face((30.0, 40.0, 70.0, 90.0)), Face((64.0, 42.0, 104.0, 92.0))]
+    pixels = np.full((160, 200, 3), 128, np.uint8)
+    theirs = geometry.mask([geometry.hull(faces[1], 1.25)], (0, 0, 200, 160), 0) > 0
+    pixels[theirs] = np.random.default_rng(4).integers(0, 256, (theirs.sum(), 3))
+    method = Looks()
+    jobs = [
+        compose.Job(track, face, cast("Method", method), Key(bytes(32)))
+        for track, face in zip(single(faces), faces, strict=True)
+    ]
+    compose.draw(frame_of(pixels), jobs, compose.eggs(frame_of(pixels), faces, 1.25))
+    crop = method.crops[0]
+    detail = np.abs(crop.pixels[0] - cv2.blur(crop.pixels[0], (3, 3))).mean(2)
+    # A pixel's neighbours may lie on the hull, where the crop is the frame's own.
+    rim = cv2.dilate((crop.masks[0] >= 1).astype(np.uint8), np.ones((3, 3))) == 0
+    where = (crop.masks[0] > 0) & rim
+    assert where.sum() > 50
+    assert detail[crop.masks[0] >= 1].max() > 0.2
+    assert detail[where].max() < 0.1

@@ -95,10 +95,10 @@ def averaged(item: Drawn, others: Sequence[tuple[float, Drawn]]) -> Drawn:
 
 
 def _trusted(item: Drawn) -> Floats:
-    """Return how much each pixel of a new face counts elsewhere, (S, S) float32: not at all where its mask is below a
-    half, since something of what it was drawn over might show, and more with the distance from there, so that no edge
+    """Return how much each pixel of a new face counts elsewhere, (S, S) float32: not at all where its mask is not
+    whole, since something of what it was drawn over might show, and more with the distance from there, so that no edge
     comes of it."""
-    inside = np.pad((item.mask >= 0.5).astype(np.uint8), 1)
+    inside = np.pad((item.mask >= 1).astype(np.uint8), 1)
     depth = cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_3)[1:-1, 1:-1]
     return np.asarray(np.clip((depth - 1) / (RIM * len(item.mask)), 0, 1), np.float32)
 

@@ -188,7 +188,9 @@ def _by_folder(place: Path, sighting: Sighting, calibration: Calibration) -> dic
     groups, main = _largest(sighting, calibration)
     folder = folder_of(place)
     return {
-        track: (folder,) if who == main and folder else (place.as_posix(), str(who))
+        track: (folder,)
+        if who == main and folder
+        else (place.as_posix(), sighting.plan.source.digest, str(who))
         for track, who in groups.items()
     }
 
@@ -221,7 +223,9 @@ def _by_looks(
     for number, place, sighting in files:
         for item in hidden_tracks(sighting.plan):
             appearances.append(Appearance.of(item, sighting.seen[item.id], number))
-            token = derive(secret, "cluster", place.as_posix(), item.id).secret[:16].hex()
+            # Of the content too: another file of this name in another run shows other people.
+            scope = (place.as_posix(), sighting.plan.source.digest, item.id)
+            token = derive(secret, "cluster", *scope).secret[:16].hex()
             names.append(("cluster", token))
             tracks.append((number, item.id))
     found = grouped(appearances, calibration, risk=risk)

@@ -88,9 +88,9 @@ def draw(
         groups[size, id(job.method)].append((job, one, matrix))
     drawn: list[Drawn] = []
     unfit: set[int] = set()
-    around = _covered(frame, jobs, seen)
+    crowd = crowd_of(frame, jobs, seen)
     for (size, _), members in groups.items():
-        crops = _crops(frame, [(job.face, one, matrix) for job, one, matrix in members], size, around)
+        crops = _crops(frame, [(job.face, one, matrix) for job, one, matrix in members], size, crowd)
         rendered = members[0][0].method(crops, [job.key for job, _, _ in members])
         for row, (job, one, matrix) in enumerate(members):
             kept = job.method.name != safest and _is_kept(crops, rendered.pixels, row)
@@ -101,14 +101,33 @@ def draw(
     return drawn, unfit
 
 
-def _covered(frame: Frame, jobs: Sequence[Job], seen: Sequence[Seen]) -> Frame | None:
-    """Return the frame with all faces filled, where a method draws with what is around a face and another lies there;
-    None where that is not so."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Crowd:
+    """The faces of a frame, for crops that must show none but their own. filled: the frame with all of them filled."""
+
+    filled: Frame
+    jobs: Sequence[Job]
+    seen: Sequence[Seen]
+
+    def others(self, own: Seen, inverse: Floats, size: int, pixels_per_crop: float) -> Floats:
+        """Return where other faces and their feathers lie in a crop, (S, S) float32 above 0. inverse: frame -> crop."""
+        total = np.zeros((size, size), np.float32)
+        for job, one in zip(self.jobs, self.seen, strict=True):
+            if one is not own:
+                outline = geometry.apply(inverse, one.outline)
+                feather = geometry.feather_width(job.face) / pixels_per_crop
+                total += geometry.mask([outline], (0, 0, size, size), feather)
+        return total
+
+
+def crowd_of(frame: Frame, jobs: Sequence[Job], seen: Sequence[Seen]) -> Crowd | None:
+    """Return the crowd of a frame where a method draws with what is around a face and another lies there; None where
+    that is not so."""
     if not any(job.method.granularity == "track" for job in jobs) or not _crowded(jobs, seen):
         return None
     fills = [replace(job, method=METHODS[DEFAULT]()) for job in jobs]
     drawn, _ = draw(frame, fills, seen, safest=DEFAULT)
-    return lay(frame, drawn)
+    return Crowd(lay(frame, drawn), jobs, seen)
 
 
 def _crowded(jobs: Sequence[Job], seen: Sequence[Seen]) -> bool:
@@ -166,9 +185,9 @@ def _is_kept(crops: Crops, pixels: Floats, row: int) -> bool:
 
 
 def _crops(
-    frame: Frame, members: Sequence[tuple[Face, Seen, Floats]], size: int, around: Frame | None = None
+    frame: Frame, members: Sequence[tuple[Face, Seen, Floats]], size: int, crowd: Crowd | None = None
 ) -> Crops:
-    """Return the crops of faces. around: what is to be seen outside of their masks, the frame itself by default."""
+    """Return the crops of faces. crowd: other faces, which are filled outside of each crop's own hull."""
     pixels = np.empty((len(members), size, size, 3), np.float32)
     masks = np.empty((len(members), size, size), np.float32)
     points = np.full((len(members), 5, 2), np.nan, np.float32)
@@ -189,9 +208,10 @@ def _crops(
             (0, 0, size, size),
             geometry.feather_width(face) / pixels_per_crop,
         )
-        if around is not None:
-            outside = geometry.to_crop(colour.rgb(around, region), inside, size)
-            pixels[row] = np.where(masks[row][..., None] > 0, pixels[row], outside)
+        if crowd is not None:
+            others = crowd.others(seen, inverse, size, pixels_per_crop)
+            filled = geometry.to_crop(colour.rgb(crowd.filled, region), inside, size)
+            pixels[row] = np.where(((others > 0) & (masks[row] < 1))[..., None], filled, pixels[row])
         scale[row] = face.size / pixels_per_crop
         if face.points is not None:
             points[row] = geometry.apply(inverse, face.points)

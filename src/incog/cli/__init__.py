@@ -78,7 +78,7 @@ from incog.cli.sources import persons
 from incog.cli.working import outcomes
 from incog.dataset import Wish
 from incog.deniable.hiding import METHOD as DENIABLE
-from incog.errors import InputError, OutputError, UsageError
+from incog.errors import InputError, OutputError, UsageError, must_be
 from incog.keys import Secret
 from incog.media import open_source
 from incog.media.base import OutputOptions
@@ -252,6 +252,12 @@ def hide(
             parallel.named(settings.persons, parallel.perception_of(settings))
         jobs, left_alone, problems = _jobs(inputs, output, screen)
         parallel.check_targets(jobs)
+        if settings.options.deniable is not None and len(jobs) > 1:
+            raise must_be(
+                "the files of --reversible deniable",
+                "one at a time: somebody who is in two under one passphrase can be found out",
+                len(jobs),
+            )
         settings = replace(settings, claimed=parallel.claimed(jobs))
         summary = Report(device=where, randomness=randomness, left_alone=left_alone)
         paths, targets = [job.path for job in jobs], [job.target for job in jobs]

@@ -61,9 +61,9 @@ def restore(
                 faces, told_phrase, output or source, overwrite=overwrite, follow=output is None
             )
             screen.say(
-                f"{printable(source)} -> {printable(place)}: the faces that this passphrase gives. Whether they are "
-                "the right ones nobody can tell but who knows them; faces that were filled stay filled. Only you can "
-                "read the file"
+                f"{printable(source)} -> {printable(place)}: the faces that this passphrase gives. Nothing "
+                "stored tells whether they are the right ones; faces that were filled stay filled. Only you can read "
+                "the file"
             )
             return
         carried = find(source)
@@ -91,7 +91,7 @@ def inspect(source: Sealed) -> None:
             _list(
                 {
                     "status": files.STATUS,
-                    "mode": "deniable: every passphrase gives some faces, and nothing here tells which are right",
+                    "mode": "deniable: every passphrase gives some faces; nothing stored tells the right ones",
                     "holds": f"the codes of {len(faces.payload.subjects)} person(s), {faces.words}, "
                     f"{len(faces.data)} bytes",
                     "one guess": str(faces.payload.cost),

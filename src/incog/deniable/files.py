@@ -71,9 +71,14 @@ def _in_video(path: Path, kind: str) -> Carried | None:
         tail = tails.box_part(file) if kind == "boxes" else tails.attachment_part(file)
     if tail is None:
         return None
-    data = b"".join(tails.blocks_of(path, tail.vault))
-    if not data.startswith(MAGIC):
+    blocks = tails.blocks_of(path, tail.vault)
+    # A vault may be as long as the video: it is not read.
+    first = b""
+    while len(first) < len(MAGIC) and (block := next(blocks, b"")):
+        first += block
+    if not first.startswith(MAGIC):
         return None
+    data = first + b"".join(blocks)
     words = carriers.BOX if kind == "boxes" else carriers.ATTACHMENT
     return Carried(words, path, path, tail.published, data, parse(data))
 

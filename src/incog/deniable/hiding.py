@@ -71,14 +71,20 @@ CLAIMS: Final = (
         conditions=("other claims hold for those who do not have it and cannot guess it",),
     ),
     Claim(
-        "Nothing in the output tells a right passphrase from a wrong one: each gives some face.",
+        "Nothing is stored by which a passphrase could be checked: each gives some face.",
         holds=True,
         scope="each person of the output",
         conditions=(
             "nobody is hidden under the passphrase a second time, in this file or another",
-            "how far the faces of wrong passphrases can be told by looking is measured, not proven",
             "a face that the comparison with the original filled has no code",
         ),
+    ),
+    Claim(
+        "A program can sort passphrases by the faces that they give: it learns two or three bits and more of each "
+        "person, and they add up.",
+        holds=False,
+        scope="each person of the output",
+        conditions=("the passphrase itself must be beyond guessing, as with a vault",),
     ),
 )
 
