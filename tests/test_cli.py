@@ -21,7 +21,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from incog import __version__, parallel, pipeline
+from incog import __version__, compose, parallel, pipeline
 from incog.cli.screen import Screen
 from incog.errors import ExposedError, ModelError
 from incog.methods import METHODS
@@ -535,7 +535,7 @@ def test_an_exposed_face_is_status_1_and_no_output(
 def test_a_bug_is_no_traceback_and_no_output(
     incog: Incog, photo: Path, tree: Tree, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline.compose, "draw", lambda *a, **k: 1 / 0)
+    monkeypatch.setattr(compose, "draw", lambda *a, **k: 1 / 0)
     result = incog(photo)
     assert result.code == 1
     assert "internal error (ZeroDivisionError)" in result.err
@@ -572,7 +572,7 @@ def test_an_interrupt_is_status_130_and_leaves_nothing(
     def stop(*arguments: object, **options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pipeline.compose, "draw", stop)
+    monkeypatch.setattr(compose, "draw", stop)
     monkeypatch.setattr(pipeline.track.Tracker, "run", stop) if command == "plan" else None
     result = incog(command, source)
     assert result.code == 130

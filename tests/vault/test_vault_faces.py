@@ -20,7 +20,7 @@ from PIL import Image, PngImagePlugin
 from incog.errors import InputError, OutputError, UsageError, VaultError
 from incog.media import containers, open_source
 from incog.media.base import OutputOptions
-from incog.types import Face, Frame
+from incog.types import Array, Face, Frame, Layout
 from incog.vault import grants
 from incog.vault.carriers import find
 from incog.vault.files import Sealing, sealed
@@ -28,7 +28,7 @@ from incog.vault.grants import faces_of, grant
 from incog.vault.header import FACE, FILE, MASKS, PIXELS, Cost
 from incog.vault.locks import Identities, Recipient
 from incog.vault.opening import restore
-from incog.vault.patches import Changes, Patch, pack, unpack
+from incog.vault.patches import WITHIN, Changes, Patch, outlined, pack, unpack
 from incog.vault.slots import Slots
 from incog.vault.stream import Passphrase
 
@@ -310,7 +310,11 @@ def nearest(shape: tuple[int, ...]) -> Any:
         + ((rows - face.centre[1]) / (face.height / 2)) ** 2
         for face in FACES
     ]
-    return np.argmin(distances, axis=0)
+    owner = np.argmin(distances, axis=0)
+    # In a face's own outline no larger one has a share.
+    for place in sorted(range(len(FACES)), key=lambda place: -FACES[place].width * FACES[place].height):
+        owner[distances[place] <= WITHIN] = place
+    return owner
 
 
 def test_all_faces_together_are_the_original(tmp_path: Path) -> None:
@@ -472,3 +476,57 @@ def test_patches_that_cannot_be_read_are_damage() -> None:
     for spoiled in (data[:5], data[:30], data[:-1], data[:14] + b"x" + data[15:], data + b"\0"):
         with pytest.raises(VaultError, match="cannot be read"):
             unpack(spoiled)
+
+
+def test_a_large_face_holds_nothing_of_a_small_one_beside_it() -> None:
+    before = np.random.default_rng(0).integers(0, 256, (400, 400, 3), dtype=np.uint8)
+    large, small = Face((50, 50, 250, 250)), Face((195, 135, 225, 165))
+    rows, columns = np.mgrid[:400, :400]
+
+    def ellipse(face: Face, scale: float = 1.0) -> Array:
+        x, y = face.centre
+        across, down = (columns - x) / face.width, (rows - y) / face.height
+        return np.asarray((across**2 + down**2) * 4 / scale**2 <= 1)
+
+    after = before.copy()
+    changed = ellipse(large, 1.15) | ellipse(small, 1.15)
+    after[changed] = 255 - before[changed]
+    frames = [Frame((pixels,), Layout("rgb")) for pixels in (before, after)]
+    first, second = outlined(*frames, [large, small])
+    held = [np.zeros((400, 400), np.bool_), np.zeros((400, 400), np.bool_)]
+    for item, patch in zip(held, (first, second), strict=True):
+        item[patch.window] = patch.mask
+    assert not (held[0] & ellipse(small, 1.15)).any()
+    assert held[1][ellipse(small, 1.15)].all()
+    assert (held[0] | held[1]).sum() == (before != after).any(2).sum()
+
+
+def test_a_vault_beside_stays_when_its_replacement_fails(tmp_path: Path) -> None:
+    original, target = tmp_path / "photo.png", tmp_path / "photo.incog.tiff"
+    Image.new("RGB", (40, 40), (200, 10, 10)).save(original)
+    sealing = Sealing(Passphrase("some long passphrase of an owner"), Cost(1, 64, 1))
+
+    def made() -> Path:
+        published = tmp_path / "made.tiff"
+        Image.new("RGB", (40, 40), (10, 10, 10)).save(published)
+        return published
+
+    published = made()
+    with sealed(published, target, original, sealing):
+        published.rename(target)
+    beside = target.with_name(target.name + ".incog")
+    content = beside.read_bytes()
+    with pytest.raises(KeyboardInterrupt), sealed(made(), target, original, sealing, overwrite=True):
+        raise KeyboardInterrupt
+    assert beside.read_bytes() == content
+    published = made()
+    with sealed(published, target, original, sealing, overwrite=True):
+        published.replace(target)
+    assert beside.read_bytes() != content
+    assert sorted(item.name for item in tmp_path.iterdir()) == sorted(
+        [original.name, target.name, beside.name]
+    )
+
+
+def test_passphrases_that_give_one_key_are_equal() -> None:
+    assert Passphrase("cr\u00e8me br\u00fbl\u00e9e") == Passphrase("cre\u0300me bru\u0302le\u0301e")

@@ -15,6 +15,7 @@ from incog.media.files import output_error, pending
 from incog.report import VaultReport
 from incog.vault import carriers, tails
 from incog.vault.carriers import SIDECAR, sidecar_of
+from incog.vault.files import refuse_sidecar, replaced
 from incog.vault.pictures import PICTURES
 
 STATUS: Final = "pseudonymised, not anonymous"
@@ -129,15 +130,12 @@ def embedded(
                 raise VaultError("what was put into the file does not come out again")
             yield Placed(words, len(data))
             return
+        refuse_sidecar(target, overwrite=overwrite)
         beside = sidecar_of(target)
-        with pending(beside, overwrite=overwrite, inputs=[original]) as file:
+        with replaced(beside), pending(beside, overwrite=overwrite, inputs=[original]) as file:
             file.path.write_bytes(data)
             file.publish()
-            try:
-                yield Placed(SIDECAR, len(data))
-            except BaseException:
-                beside.unlink(missing_ok=True)
-                raise
+            yield Placed(SIDECAR, len(data))
     except OSError as error:
         raise output_error(target, error) from error
 

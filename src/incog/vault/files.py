@@ -126,7 +126,6 @@ def sealed(
         else:
             done = Sealed(words, beside, length, cost, told(vault.header, room), None)
         yield done
-        stack.pop_all()
 
 
 HOLDS: Final = {
@@ -141,7 +140,8 @@ def placed(
 ) -> tuple[str, Path | None]:
     """Write a vault into ``published`` or beside ``target``, and open it again to be sure.
 
-    Returns where it is: in words, and the file beside, which is removed again when the stack unwinds.
+    Returns where it is: in words, and the file beside, which is removed again, and what lay there is put back,
+    when the stack unwinds by an exception.
     """
     length = vault.header.length
     blocks = written(vault.header, vault.bodies())
@@ -152,15 +152,34 @@ def placed(
             raise VaultError("the vault that was written is not bound to its file")
         vault.check(carried.blocks())
         return words, None
+    refuse_sidecar(target, overwrite=overwrite)
     beside = sidecar_of(target)
+    stack.enter_context(replaced(beside))
     with pending(beside, overwrite=overwrite, inputs=[published]) as file:
         with file.path.open("wb") as out:
             for block in blocks:
                 out.write(block)
         vault.check(blocks_of(file.path, ((0, file.path.stat().st_size),)))
         file.publish()
-    stack.callback(beside.unlink, missing_ok=True)
     return SIDECAR, beside
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[None]:
+    """Move the file that lies at a place aside while the body puts another one there: when the body fails, the new one
+    is removed and the old one is there again."""
+    old = path.with_name(f".incog-{secrets.token_hex(8)}-{path.name}")
+    there = path.exists()
+    if there:
+        path.rename(old)
+    try:
+        yield
+    except BaseException:
+        path.unlink(missing_ok=True)
+        if there:
+            old.rename(path)
+        raise
+    old.unlink(missing_ok=True)
 
 
 def file_payload(path: Path) -> Payload:

@@ -108,7 +108,6 @@ def grant(
         except OSError as error:
             raise output_error(target, error) from error
         file.publish()
-        stack.pop_all()
     return Granted(target, beside, vault.header.length)
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 from incog.errors import InputError, VaultError
 from incog.media import decode
 from incog.media.encode import png_bytes
-from incog.types import Array, Face, Frame, Layout
+from incog.types import Array, Face, Floats, Frame, Layout
 
 Mask = npt.NDArray[np.bool_]
 Box = tuple[int, int, int, int]
@@ -54,6 +54,13 @@ class Patch:
         return slice(self.y, self.y + height), slice(self.x, self.x + width)
 
 
+Rows = npt.NDArray[np.intp]
+
+WITHIN = 1.6
+"""Squared distance from a face's middle, in half axes of its box, up to which a place is its own: a quarter farther
+than the box, as masks reach."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Changes:
     """A photo as it was, and where it was changed."""
@@ -69,8 +76,9 @@ class Changes:
 
 
 def outlined(before: Frame, after: Frame, faces: Sequence[Face], *, margin: int = 0) -> list[Patch]:
-    """Return where a photo was changed, each pixel in the patch of one face: of the one to whose centre it is nearest,
-    in half axes of the box. margin: pixels that are added around, where no other face has them. Without ``png``.
+    """Return where a photo was changed, each pixel in the patch of one face: of the smallest in whose outline it lies,
+    else of the one to whose centre it is nearest, in half axes of the box. margin: pixels that are added around, where
+    no other face has them. Without ``png``.
     """
     old, new = decode.joined(before.planes), decode.joined(after.planes)
     changed = old != new
@@ -82,10 +90,12 @@ def outlined(before: Frame, after: Frame, faces: Sequence[Face], *, margin: int 
     least = np.full(len(rows), np.inf, np.float32)
     ordered = sorted(faces, key=lambda face: face.centre)
     for place, face in enumerate(ordered):
-        x, y = face.centre
-        distance = ((columns - x) / (face.width / 2)) ** 2 + ((rows - y) / (face.height / 2)) ** 2
+        distance = _distance(face, columns, rows)
         closer = distance < least
         nearest[closer], least[closer] = place, distance[closer]
+    # Half axes of a large face are long: without this the rim of a small one beside it were the large one's.
+    for place in sorted(range(len(ordered)), key=lambda place: -ordered[place].width * ordered[place].height):
+        nearest[_distance(ordered[place], columns, rows) <= WITHIN] = place
     found: list[Patch] = []
     for place in range(len(ordered)):
         mine = nearest == place
@@ -96,6 +106,13 @@ def outlined(before: Frame, after: Frame, faces: Sequence[Face], *, margin: int 
         mask[rows[mine] - y, columns[mine] - x] = True
         found.append(Patch(len(found) + 1, x, y, mask))
     return found
+
+
+def _distance(face: Face, columns: Rows, rows: Rows) -> Floats:
+    """Return the squared distances of places from the middle of a face, in half axes of its box."""
+    x, y = face.centre
+    across, down = (columns - x) / (face.width / 2), (rows - y) / (face.height / 2)
+    return np.asarray(across**2 + down**2, np.float32)
 
 
 def cut(frame: Frame, patch: Patch) -> Patch:

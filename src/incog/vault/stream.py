@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -38,11 +39,13 @@ _KINDS: Final = {SLOT: FILE} | {kind: kind for kind in (FILE, PIXELS, MASKS, FAC
 
 @dataclass(frozen=True, slots=True)
 class Passphrase:
-    """A passphrase that shows itself in no repr, log or trace. 1 to 4096 bytes as UTF-8, else UsageError."""
+    """A passphrase that shows itself in no repr, log or trace. 1 to 4096 bytes as UTF-8, else UsageError. In NFC, as
+    keys are derived from it: two that give one key are equal."""
 
     value: str = field(repr=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "value", unicodedata.normalize("NFC", self.value))
         length = len(self.value.encode("utf-8", "surrogatepass"))
         if not 1 <= length <= MAX_PASSPHRASE_BYTES:
             raise must_be("the passphrase's length", f"1 to {MAX_PASSPHRASE_BYTES} bytes", length)

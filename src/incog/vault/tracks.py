@@ -167,7 +167,8 @@ def _shift(layout: Layout, plane: int) -> tuple[int, int]:
 
 
 def _nearest(regions: Mapping[int, Region], number: int, alone: Frame, frame: Frame, plane: int) -> Mask:
-    """Return which samples of a region go with it: (h, w) bool."""
+    """Return which samples of a region go with it, (h, w) bool: those in its outline but in that of no smaller one, and
+    of those in no outline the ones that are nearest to it."""
     shift_x, shift_y = _shift(frame.layout, plane)
     x0, y0, x1, y1 = regions[number]
     columns = np.arange(x0 >> shift_x, min(-(-x1 >> shift_x), alone.width)) + 0.5
@@ -185,5 +186,12 @@ def _nearest(regions: Mapping[int, Region], number: int, alone: Frame, frame: Fr
     for other, region in regions.items():
         if other != number:
             theirs = distance(region)
-            mask &= (mine < theirs) if other < number else (mine <= theirs)
+            nearer = (mine < theirs) if other < number else (mine <= theirs)
+            smaller = (_area(regions[number]), number) < (_area(region), other)
+            within, beside = mine <= 1, theirs <= 1
+            mask &= np.where(within & beside, smaller, np.where(within | beside, within, nearer))
     return mask
+
+
+def _area(region: Region) -> int:
+    return (region[2] - region[0]) * (region[3] - region[1])
