@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import e
+from time import process_time
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -79,12 +80,19 @@ def test_the_order_of_files_does_not_matter(order: list[int]) -> None:
     assert {frozenset(order[row] for row in part) for part in parts(mixed)} == straight
 
 
+def meet(one: Appearance, other: Appearance) -> bool:
+    """Whether the two are surely two people."""
+    if one.file is None or other.file is None:
+        return one.file is other.file
+    return one.file == other.file and one.start < other.stop and other.start < one.stop
+
+
 def reference(appearances: Sequence[Appearance], levels: Sequence[float]) -> set[frozenset[int]]:
     """Return the clusters as one would find them with pencil and paper."""
     clusters = [[row] for row in range(len(appearances))]
 
     def margin(one: list[int], other: list[int]) -> float:
-        if any(appearances[a].meets(appearances[b]) for a in one for b in other):
+        if any(meet(appearances[a], appearances[b]) for a in one for b in other):
             return -1.0
         scores = [float(v @ w) for a in one for b in other for v in appearances[a].vectors
                   for w in appearances[b].vectors]  # fmt: skip
@@ -164,14 +172,17 @@ def test_groups_are_those_that_a_face_may_be_of() -> None:
 
 
 def test_unmeasured_groups_and_unknown_looks_go_by_the_worst() -> None:
-    worst, _ = crowd.level(ASIAN_MAN[None], MEASURED, 1e-3)
+    def level(looks: Floats, rate: float = 1e-3) -> tuple[float, bool]:
+        return crowd.level(crowd.tails_of(looks, MEASURED), MEASURED, rate)
+
+    worst, _ = level(ASIAN_MAN[None])
     infant = np.array([[0.03, 0.5, 0.9, 0.02, 0.03, 0.02, 0.03, 0.5, 0.5]], np.float32)
-    assert crowd.level(infant, MEASURED, 1e-3) == (worst, True)
-    assert crowd.level(np.zeros((0, 9), np.float32), MEASURED, 1e-3) == (worst, True)
-    assert crowd.level(WHITE_MAN[None], MEASURED, 1e-3)[0] < worst
-    level, vouched = crowd.level(WHITE_MAN[None], MEASURED, 1e-9)
+    assert level(infant) == (worst, True)
+    assert level(np.zeros((0, 9), np.float32)) == (worst, True)
+    assert level(WHITE_MAN[None])[0] < worst
+    least, vouched = level(WHITE_MAN[None], 1e-9)
     assert not vouched
-    assert level == crowd.level(WHITE_MAN[None], MEASURED, 1e-6)[0]
+    assert least == level(WHITE_MAN[None], 1e-6)[0]
 
 
 def test_more_people_and_less_risk_ask_for_more_likeness() -> None:
@@ -215,6 +226,69 @@ def test_people_with_a_name_have_a_key_and_a_look_of_their_own() -> None:
     np.testing.assert_array_equal(found.looks["anna"], WHITE_MAN[:7])
     nobody = crowd.recognised(tracks[1:], seen, [anna], secret, MEASURED)
     assert nobody.keys == {}
+
+
+# One file
+
+
+def looks_at(likeness: float, seed: int) -> list[Floats]:
+    """Return six looks at one person, of which any two have about that cosine."""
+    base = np.random.default_rng(7).normal(size=512)
+    noise = np.random.default_rng([8, seed]).normal(size=(6, 512))
+    rows = likeness**0.5 * base + (1 - likeness) ** 0.5 * noise
+    return list((rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32))
+
+
+@pytest.mark.parametrize("looks", [[], [WHITE_MAN] * 6])
+@pytest.mark.parametrize("count", [2, 8, 15, 30])
+def test_one_person_stays_one_however_often_they_come_back(count: int, looks: list[Floats]) -> None:
+    shipped = calibration.shipped()
+    likeness = (
+        shipped.level_of_misses(0.5) + 0.03
+    )  # of half of the pairs of one person, and what is lost in noise
+    tracks = [track_of(number, 20 * number) for number in range(count)]
+    seen = {number: Seen(looks_at(likeness, number), looks) for number in range(count)}
+    assert crowd.joined(tracks, seen, shipped) == dict.fromkeys(range(count), 0)
+
+
+def test_strangers_of_a_film_stay_apart() -> None:
+    tracks = [track_of(number, 20 * number) for number in range(30)]
+    seen = {number: Seen([vector(number, 0.3, take) for take in range(6)]) for number in range(30)}
+    seen[29] = Seen([vector(3, 0.3, take) for take in range(6, 12)])
+    assert crowd.joined(tracks, seen, MEASURED) == {number: number for number in range(29)} | {29: 3}
+
+
+def test_two_tracks_that_share_a_frame_are_two_people() -> None:
+    tracks = [track_of(5, 0), track_of(2, 5), track_of(3, 20)]
+    same = {number: Seen([vector(1, 0.1, number)]) for number in (2, 3, 5)}
+    for risk in (0.05, 0.5):
+        found = crowd.joined(tracks, same, MEASURED, risk=risk)
+        assert found[5] != found[2]
+        # The third is one of the two, not both, and the lowest of their ids is their name.
+        assert found[3] in (2, 3)
+        assert len(set(found.values())) == 2
+
+
+def test_tracks_that_were_not_seen_are_people_of_their_own() -> None:
+    tracks = [track_of(1, 0), track_of(2, 20)]
+    assert crowd.joined(tracks, {1: Seen([vector(1)]), 2: Seen()}, MEASURED) == {1: 1, 2: 2}
+    assert crowd.joined([], {}, MEASURED) == {}
+
+
+def test_at_a_higher_risk_less_likeness_is_enough() -> None:
+    tracks = [track_of(number, 20 * number) for number in range(4)]
+    shipped = calibration.shipped()
+    seen = {number: Seen(looks_at(0.28, number)) for number in range(4)}
+    assert len(set(crowd.joined(tracks, seen, shipped).values())) == 4
+    assert len(set(crowd.joined(tracks, seen, shipped, risk=0.5).values())) == 1
+
+
+def test_many_tracks_take_no_time() -> None:
+    tracks = [track_of(number, 20 * number) for number in range(400)]
+    seen = {number: Seen(looks_at(0.9, number)) for number in range(400)}
+    began = process_time()
+    assert len(set(crowd.joined(tracks, seen, calibration.shipped()).values())) == 1
+    assert process_time() - began < 5
 
 
 def track_of(number: int, start: int) -> Track:

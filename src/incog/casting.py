@@ -10,7 +10,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from incog.crowd import Appearance, grouped
+from incog.crowd import Appearance, grouped, joined
 from incog.gallery import Known
 from incog.keys import Secret, derive, person_key
 from incog.methods.base import PersonMethod
@@ -18,7 +18,7 @@ from incog.perceive.calibration import Calibration
 from incog.perceive.looks import HELD
 from incog.plan import Plan, tracks_of
 from incog.report import PseudonymReport
-from incog.subjects import RISK, Seen, Subjects, joined
+from incog.subjects import RISK, Seen, Subjects
 from incog.types import Floats, Key, Track
 
 By = Literal["folders", "clusters"]
@@ -199,9 +199,7 @@ def _largest(sighting: Sighting, calibration: Calibration) -> tuple[dict[int, in
     """Return who the tracks of a file are, by numbers, and the person whose boxes, over all frames, are the largest in
     sum; None where there is nobody."""
     tracks = hidden_tracks(sighting.plan)
-    groups = joined(
-        tracks, {number: mine.vectors for number, mine in sighting.seen.items()}, calibration
-    )  # fmt: skip
+    groups = joined(tracks, sighting.seen, calibration)
     area: dict[int, float] = defaultdict(float)
     for item in tracks:
         area[groups[item.id]] += float(np.prod(item.boxes[:, 2:] - item.boxes[:, :2], axis=1).sum())

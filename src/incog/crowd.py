@@ -1,4 +1,4 @@
-"""Who is who over many files: tracks, and people who are known by name, are put together by how much they look alike.
+"""Who is who, in one file and over many: tracks, and people known by name, are put together by how alike they look.
 
 Agglomerative, by average linkage: the two of which all looks at one and all looks at the other are the most alike on
 average are taken for one person first. Two faces in one frame are two people. Everything stays in memory.
@@ -59,12 +59,6 @@ class Appearance:
         """Return the appearance of somebody enrolled."""
         return cls(person.vectors, person.looks)
 
-    def meets(self, other: Appearance) -> bool:
-        """Whether the two are surely two people: both are in a frame, or both have a name."""
-        if self.file is None or other.file is None:
-            return self.file is other.file
-        return self.file == other.file and self.start < other.stop and other.start < self.stop
-
 
 @dataclass(frozen=True, slots=True)
 class Grouping:
@@ -95,15 +89,26 @@ def grouped(appearances: Sequence[Appearance], calibration: Calibration, *, risk
         return Grouping(people, 1.0, 1.0, risk, True)
     some = [appearances[row] for row in rows]
     count = len(some)
+    groups = [tails_of(item.looks, calibration) for item in some]
     for _ in range(2):
         rate = risk / (e * max(count - 1, 1))
-        told = [level(item.looks, calibration, rate) for item in some]
-        levels = np.array([value for value, _ in told], np.float32)
+        told = {names: level(names, calibration, rate) for names in set(groups)}
+        levels = np.array([told[names][0] for names in groups], np.float32)
         labels = averaged(some, levels)
         count = len(set(labels))
     for row, label in zip(rows, labels, strict=True):
         people[row] = rows[label]
-    return Grouping(people, float(levels.min()), float(levels.max()), rate, all(known for _, known in told))
+    return Grouping(
+        people, float(levels.min()), float(levels.max()), rate, all(known for _, known in told.values())
+    )
+
+
+def joined(
+    tracks: Sequence[Track], seen: Mapping[int, Seen], calibration: Calibration, *, risk: float = RISK
+) -> dict[int, int]:
+    """Return the person of each track of one file, by the lowest id of that person's tracks."""
+    shown = [Appearance.of(item, seen[item.id], 0) for item in tracks]
+    return _by_lowest(tracks, grouped(shown, calibration, risk=risk).people)
 
 
 def recognised(
@@ -117,13 +122,11 @@ def recognised(
     others, by the lowest id of their tracks."""
     known = [Appearance.named(person) for person in named]
     shown = [Appearance.of(item, seen[item.id], 0) for item in tracks]
-    people = grouped([*known, *shown], calibration).people
-    ids = [*range(len(named)), *(item.id for item in tracks)]
+    people = grouped([*known, *shown], calibration).people[len(named) :]
+    strangers = _by_lowest(tracks, people)
     of = {
-        item.id: named[first].name
-        if first < len(named)
-        else min(ids[row] for row in range(len(named), len(ids)) if people[row] == first)
-        for item, first in zip(tracks, people[len(named) :], strict=True)
+        item.id: named[first].name if first < len(named) else strangers[item.id]
+        for item, first in zip(tracks, people, strict=True)
     }
     present = [person for person in named if person.name in of.values()]
     return Subjects(
@@ -133,16 +136,28 @@ def recognised(
     )
 
 
-def level(looks: Floats, calibration: Calibration, rate: float) -> tuple[float, bool]:
-    """Return the similarity that strangers of a face's groups exceed at a rate, and whether the data speak of it.
+def _by_lowest(tracks: Sequence[Track], people: Labels) -> dict[int, int]:
+    """Return the lowest id of the tracks with its label, for each track."""
+    lowest: dict[int, int] = {}
+    for item, label in zip(tracks, people, strict=True):
+        lowest[label] = min(item.id, lowest.get(label, item.id))
+    return {item.id: lowest[label] for item, label in zip(tracks, people, strict=True)}
 
-    looks: (M, 9). A face that may be of a group that was not measured, or whose look is unknown, goes by the group in
-    which strangers are most alike.
+
+def tails_of(looks: Floats, calibration: Calibration) -> frozenset[str]:
+    """Return the names of the calibration's tails that a face goes by.
+
+    looks: (M, 9). A face that may be of a group that was not measured, or whose look is unknown, goes by all of them.
     """
     names = groups_of(looks.mean(0)) if len(looks) else set[str]()
-    known = {tail.name for tail in calibration.tails}
-    plausible = names | {ANYBODY} if names and names <= known else known
-    tails = [tail for tail in calibration.tails if tail.name in plausible]
+    known = frozenset(tail.name for tail in calibration.tails)
+    return frozenset(names | {ANYBODY}) if names and names <= known else known
+
+
+def level(names: frozenset[str], calibration: Calibration, rate: float) -> tuple[float, bool]:
+    """Return the similarity that strangers exceed at a rate, in that of the tails in which they are most alike, and
+    whether the data speak of so small a rate."""
+    tails = [tail for tail in calibration.tails if tail.name in names]
     return (
         max(tail.score_at(max(rate, tail.rarest)) for tail in tails),
         all(rate >= tail.rarest for tail in tails),
@@ -219,14 +234,12 @@ def averaged(appearances: Sequence[Appearance], levels: Floats) -> Labels:
 
 
 def _meetings(appearances: Sequence[Appearance]) -> list[set[int]]:
-    """Return of each appearance the others that it meets."""
-    by_file: dict[int | None, list[int]] = {}
+    """Return of each appearance the others that are surely other people: both are in a frame, or both have a name."""
+    files = np.array([-1 if item.file is None else item.file for item in appearances])
+    starts = np.array([item.start for item in appearances])
+    stops = np.array([item.stop for item in appearances])
+    apart: list[set[int]] = []
     for row, item in enumerate(appearances):
-        by_file.setdefault(item.file, []).append(row)
-    apart: list[set[int]] = [set() for _ in appearances]
-    for rows in by_file.values():
-        for row in rows:
-            apart[row] |= {
-                other for other in rows if other != row and appearances[row].meets(appearances[other])
-            }
+        near = np.flatnonzero((files == files[row]) & (starts < item.stop) & (item.start < stops))
+        apart.append(set(near.tolist()) - {row})
     return apart

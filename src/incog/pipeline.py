@@ -18,6 +18,7 @@ from incog.media import open_source
 from incog.media.base import OutputOptions, Source
 from incog.media.files import pending
 from incog.methods.base import Claim, Method
+from incog.perceive.attributes import make_attributes
 from incog.perception import Perception as Perception
 from incog.perception import Progress as Progress
 from incog.perception import silent as silent
@@ -25,7 +26,7 @@ from incog.perception import watched
 from incog.plan import Plan, PlanTrack, SourceRecord, Times, digest, tracks_of
 from incog.report import ClaimReport, FileReport, Rescan, VaultReport
 from incog.rescan import Comparison
-from incog.subjects import Named, Subjects, clear_looks, linked
+from incog.subjects import Named, Subjects, clear_looks
 from incog.types import Key, Track
 from incog.undoing import Changed, denied, hider_of, sealed
 from incog.vault import files as vault
@@ -285,9 +286,9 @@ def _subjects(
         return Subjects()
     frames = watched(source, "telling apart", progress)
     tracks = tracks_of(plan.tracks)
+    looked = clear_looks(frames, tracks, perception.recogniser, attributes=make_attributes())
     if not named:
-        return Subjects(linked(frames, tracks, perception.recogniser))
-    looked = clear_looks(frames, tracks, perception.recogniser)
+        return Subjects(crowd.joined(tracks, looked, perception.recogniser.calibration))
     return crowd.recognised(tracks, looked, named, secret, perception.recogniser.calibration)
 
 

@@ -1,19 +1,16 @@
-"""Which tracks of a file show one person, for methods that give a person the same new face throughout.
+"""Who the tracks of a file are, and the clear looks at them by which ``incog.crowd`` tells people apart.
 
-Whoever leaves the picture and comes back is a new track. Tracks are compared by a few clear looks each, and joined
-where that is no chance; what was seen is held in memory until then. Two faces in one frame are two people. Over many
-files, and with people who are known by name, ``incog.crowd`` tells them apart.
+Whoever leaves the picture and comes back is a new track, so methods that give a person the same new face throughout
+need to know. A track is looked at a few times; what was seen is held in memory until then.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
 
 from incog import track
 from incog.perceive.attributes import OnnxAttributes
-from incog.perceive.calibration import Calibration
 from incog.perceive.looks import look_at
 from incog.perceive.recogniser import CLEAR_SIZE, Recogniser
 from incog.types import Floats, Frame, Key, Track
@@ -22,7 +19,7 @@ LOOKS = 6
 """Frames in which a track is looked at."""
 
 RISK = 0.05
-"""The most that the chance may be that two people of a file are taken for one, as far as the measured data can tell."""
+"""The most that the chance may be that a given person is taken for another, as far as the measured data can tell."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -89,14 +86,6 @@ def clear_looks(
     return found
 
 
-def linked(frames: Iterable[Frame], tracks: Sequence[Track], recogniser: Recogniser) -> dict[int, int]:
-    """Return the person of each track, by the lowest id of that person's tracks. A track that was never seen clearly is
-    a person of its own."""
-    looked = clear_looks(frames, tracks, recogniser)
-    vectors = {number: mine.vectors for number, mine in looked.items()}
-    return joined(tracks, vectors, recogniser.calibration)
-
-
 def _best(item: Track) -> list[int]:
     """Return the frames in which a track shows most, in ``LOOKS`` parts of it."""
     sizes = (item.boxes[:, 2:] - item.boxes[:, :2]).max(1)
@@ -107,35 +96,3 @@ def _best(item: Track) -> list[int]:
         if rows:
             chosen.append(item.start + max(rows, key=lambda row: float(item.scores[row] * sizes[row])))
     return chosen
-
-
-def joined(
-    tracks: Sequence[Track], seen: dict[int, list[Floats]], calibration: Calibration
-) -> dict[int, int]:
-    """Return the person of each track, see ``linked``. seen: unit vectors of clear looks, by track."""
-    pairs = []
-    comparisons = 0
-    for one, other in combinations(tracks, 2):
-        if one.start < other.stop and other.start < one.stop:
-            continue
-        scores = [float(a @ b) for a in seen[one.id] for b in seen[other.id]]
-        comparisons += len(scores)
-        if scores:
-            pairs.append((max(scores), one.id, other.id))
-    person = {item.id: item.id for item in tracks}
-    if not pairs:
-        return person
-    rate = RISK / comparisons
-    level = max(tail.score_at(max(rate, tail.rarest)) for tail in calibration.tails)
-    lives = {item.id: (item.start, item.stop) for item in tracks}
-    for score, first, second in sorted(pairs, reverse=True):
-        if score < level:
-            break
-        mine, theirs = (
-            {number for number, who in person.items() if who == person[end]} for end in (first, second)
-        )
-        together = any(lives[a][0] < lives[b][1] and lives[b][0] < lives[a][1] for a in mine for b in theirs)
-        if mine != theirs and not together:
-            for number in mine | theirs:
-                person[number] = min(mine | theirs)
-    return person
