@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -162,6 +162,15 @@ def _nearness(job: Job, index: int) -> tuple[bool, float, int]:
     boxes = job.track.boxes[max(row - NEAR, 0) : row + NEAR + 1]
     sizes = (boxes[:, 2:] - boxes[:, :2]).max(1)
     return job.method.granularity == "track", float(sizes.mean()), job.track.id
+
+
+def crops(frame: Frame, jobs: Sequence[Job], seen: Sequence[Seen]) -> Iterator[tuple[Job, Crops]]:
+    """Yield the crop of each face, a batch of one, as ``draw`` hands it to the method: without other faces, where that
+    draws with what is around."""
+    crowd = crowd_of(frame, jobs, seen)
+    for job, one in zip(jobs, seen, strict=True):
+        matrix, size = geometry.crop_matrix(job.face, one.outline)
+        yield job, _crops(frame, [(job.face, one, matrix)], size, crowd)
 
 
 def crop_of(frame: Frame, face: Face, *, mask_scale: float, hulls: Hulls = eggs) -> Crops:

@@ -75,15 +75,13 @@ def hider_of(
     codes, keys = Codes(people_of), dict[Key, int]()
     drawing = Drawing(method, key_of, perception.hulls, mask_scale, who)
     for looked, tracks in looked_at(watched(source, "reading", progress), Times(), plan, drawing):
-        for item, face, seen in zip(tracks, looked.faces, looked.seen, strict=True):
-            crop = compose.crop_of(
-                looked.frame,
-                face,
-                mask_scale=mask_scale,
-                hulls=lambda frame, faces, scale, seen=seen: [seen],  # type: ignore[misc]
-            )
-            codes.look(crop, item.id)
-            keys[key_of(item.id)] = codes.person(item.id)
+        jobs = [
+            compose.Job(item, face, method, key_of(item.id))
+            for item, face in zip(tracks, looked.faces, strict=True)
+        ]
+        for job, crop in compose.crops(looked.frame, jobs, looked.seen):
+            codes.look(crop, job.track.id)
+            keys[job.key] = codes.person(job.track.id)
     return Hider(method, codes, deniable, keys)
 
 

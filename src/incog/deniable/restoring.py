@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
+
 from incog import compose, geometry, track
 from incog.deniable import cipher, prior
 from incog.deniable.drawing import Redrawn
@@ -87,7 +89,10 @@ def restore(
         count = 0
         with source.sink(file.path, OutputOptions()) as sink:
             for frame in source.frames():
-                sink.write(redrawn(frame, payload, people))
+                try:
+                    sink.write(redrawn(frame, payload, people))
+                except cv2.error as error:
+                    raise VaultError("what the file carries is damaged: a face cannot be drawn") from error
                 count += 1
                 progress("drawing", count, source.frame_count)
         if count != payload.frames:
