@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from incog import alignment, pipeline
+from incog import alignment, crowd, pipeline
 from incog.colour import rgb8
 from incog.deniable import cipher, files, payload, restoring
 from incog.deniable.files import Carried
@@ -27,7 +27,8 @@ from incog.methods.appearance import AppearanceReplace
 from incog.perceive.embedder import SIZE, TEMPLATE, make_embedder
 from incog.pipeline import Options, Perception
 from incog.report import FileReport
-from incog.types import Bytes, Crops, Face, Frame, Layout
+from incog.subjects import Seen
+from incog.types import Bytes, Crops, Face, Frame, Layout, Track
 from incog.vault.files import Sealing
 from incog.vault.header import Cost
 from incog.vault.stream import Passphrase
@@ -111,6 +112,31 @@ def test_the_right_passphrase_brings_the_person_back_and_a_wrong_one_another(
     assert cosine(back[False][0], shown[0], collins) < right
     rows = slice(200, 256)
     assert np.abs(back[True][-1][rows].astype(int) - shown[-1][rows]).mean() < 3
+
+
+def test_tracks_are_joined_sooner_than_elsewhere(
+    tmp_path: Path,
+    astronaut: Bytes,
+    write_clip: Callable[..., Path],
+    perception: Perception,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    empty = np.full_like(astronaut, 90)
+    path = write_clip(tmp_path / "back.mp4", [astronaut] * 3 + [empty] * 30 + [astronaut] * 3)
+    # Less alike than two tracks have to be for one new face, and more than strangers are.
+    vectors = np.zeros((2, 512), np.float32)
+    vectors[:, :2] = (1, 0), (0.17, (1 - 0.17**2) ** 0.5)
+
+    def looked(frames: Any, tracks: Sequence[Track], *_: Any, **__: Any) -> dict[int, Seen]:
+        seen = {item.id: Seen([vector]) for item, vector in zip(tracks, vectors, strict=True)}
+        assert len(set(crowd.joined(tracks, seen, perception.recogniser.calibration).values())) == 2
+        return seen
+
+    monkeypatch.setattr(pipeline, "clear_looks", looked)
+    hide(path, tmp_path / "out.mp4", perception)
+    carried = found(tmp_path / "out.mp4").payload
+    assert len(carried.faces) == 6
+    assert len(carried.subjects) == 1
 
 
 def test_the_code_comes_back_bit_for_bit(
