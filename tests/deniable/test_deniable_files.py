@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -200,10 +200,29 @@ def test_there_is_no_authenticator(published: Path) -> None:
             assert place >= HEAD_BYTES + words
             refused += 1
             continue
-        rgb = rgb8(restoring.redrawn(frame, made, restoring.people_of(made, secret)))
+        rgb = rgb8(restoring.Redrawing(made, restoring.people_of(made, secret))(frame))
         assert rgb.shape == (256, 256, 3)
         drawn += 1
     assert drawn > 4 * refused
+
+
+def test_the_faces_of_a_film_are_gone_through_once(published: Path) -> None:
+    class Counted(list[Any]):
+        rounds = 0
+
+        def __iter__(self) -> Iterator[Any]:
+            self.rounds += 1
+            return super().__iter__()
+
+    made = found(published / "a.mp4").payload
+    faces = Counted(made.faces)
+    redrawn = restoring.Redrawing(replace(made, faces=faces), restoring.people_of(made, Secret.from_seed(1)))
+    changed = [
+        not np.array_equal(rgb8(redrawn(frame)), rgb8(frame))
+        for frame in open_source(published / "a.mp4").frames()
+    ]
+    assert changed == [True] * 8
+    assert faces.rounds == 1
 
 
 def test_a_damaged_head_and_a_cut_are_told(published: Path) -> None:
@@ -247,7 +266,7 @@ def test_whoever_has_no_code_has_random_bits_and_stays_filled(collins: Face) -> 
     assert (made.subjects[0].words == again.subjects[0].words).mean() < 0.05
     frame = Frame((np.full((80, 80, 3), 90, np.uint8),), Layout("rgb"))
     people = restoring.people_of(made, Secret.fresh())
-    np.testing.assert_array_equal(restoring.redrawn(frame, made, people).planes[0], frame.planes[0])
+    np.testing.assert_array_equal(restoring.Redrawing(made, people)(frame).planes[0], frame.planes[0])
 
 
 def test_a_face_that_was_filled_leaves_no_code(
