@@ -117,12 +117,14 @@ def recognised(
     named: Sequence[Named],
     secret: Secret,
     calibration: Calibration,
+    *,
+    risk: float = RISK,
 ) -> Subjects:
     """Return who the tracks of one file are: people with a name, who have the same key and look in every file, and
     others, by the lowest id of their tracks."""
     known = [Appearance.named(person) for person in named]
     shown = [Appearance.of(item, seen[item.id], 0) for item in tracks]
-    people = grouped([*known, *shown], calibration).people[len(named) :]
+    people = grouped([*known, *shown], calibration, risk=risk).people[len(named) :]
     strangers = _by_lowest(tracks, people)
     of = {
         item.id: named[first].name if first < len(named) else strangers[item.id]

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 
-from incog import crowd, geometry, people, track
+from incog import crowd, geometry, people, track, undoing
 from incog.checking import Seen, choose, extended, look_again
 from incog.deniable.hiding import Deniable, check_method
 from incog.errors import ExposedError, InputError, PlanError, UsageError
@@ -26,7 +26,7 @@ from incog.perception import watched
 from incog.plan import Plan, PlanTrack, SourceRecord, Times, digest, tracks_of
 from incog.report import ClaimReport, FileReport, Rescan, VaultReport
 from incog.rescan import Comparison
-from incog.subjects import Named, Subjects, clear_looks
+from incog.subjects import RISK, Named, Subjects, clear_looks
 from incog.types import Key, Track
 from incog.undoing import Changed, denied, hider_of, sealed
 from incog.vault import files as vault
@@ -160,7 +160,8 @@ def render(
         if options.sealing is not None:
             raise UsageError("a file must be sealed or hidden deniably, not both")
         method = check_method(method)
-    who = subjects or _subjects(source, plan, method, secret, perception, named, progress)
+    risk = RISK if options.deniable is None else undoing.RISK
+    who = subjects or _subjects(source, plan, method, secret, perception, named, risk, progress)
     scope = plan.scope
 
     redraws: dict[int, int] = {}
@@ -279,17 +280,18 @@ def _subjects(
     secret: Secret,
     perception: Perception,
     named: Sequence[Named],
+    risk: float,
     progress: Progress,
 ) -> Subjects:
-    """Return who the tracks are, as far as the method asks for it."""
+    """Return who the tracks are, as far as the method asks for it. risk: see ``incog.crowd.grouped``."""
     if getattr(method, "identity", "track") != "stable" or (source.kind == "photo" and not named):
         return Subjects()
     frames = watched(source, "telling apart", progress)
     tracks = tracks_of(plan.tracks)
     looked = clear_looks(frames, tracks, perception.recogniser, attributes=make_attributes())
     if not named:
-        return Subjects(crowd.joined(tracks, looked, perception.recogniser.calibration))
-    return crowd.recognised(tracks, looked, named, secret, perception.recogniser.calibration)
+        return Subjects(crowd.joined(tracks, looked, perception.recogniser.calibration, risk=risk))
+    return crowd.recognised(tracks, looked, named, secret, perception.recogniser.calibration, risk=risk)
 
 
 def _redrawable(method: Method, who: Subjects) -> bool:

@@ -23,6 +23,10 @@ from incog.vault.patches import Changes
 from incog.vault.tracks import Region, Tracks
 from incog.writing import Drawing, looked_at
 
+RISK = 0.5
+"""In place of ``incog.subjects.RISK`` for deniable files: of two people taken for one, one face is brought back; of one
+person taken for two, two codes agree under the right passphrase alone, and tell it."""
+
 
 class Changed:
     """Where a source was changed, frame by frame: what a vault needs so that faces can be granted one by one. It is the

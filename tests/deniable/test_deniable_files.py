@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from incog import alignment, pipeline
+from incog import alignment, crowd, pipeline
 from incog.colour import rgb8
 from incog.deniable import cipher, files, payload, restoring
 from incog.deniable.files import Carried
@@ -27,7 +27,8 @@ from incog.methods.appearance import AppearanceReplace
 from incog.perceive.embedder import SIZE, TEMPLATE, make_embedder
 from incog.pipeline import Options, Perception
 from incog.report import FileReport
-from incog.types import Bytes, Crops, Face, Frame, Layout
+from incog.subjects import Seen
+from incog.types import Bytes, Crops, Face, Frame, Layout, Track
 from incog.vault.files import Sealing
 from incog.vault.header import Cost
 from incog.vault.stream import Passphrase
@@ -113,6 +114,31 @@ def test_the_right_passphrase_brings_the_person_back_and_a_wrong_one_another(
     assert np.abs(back[True][-1][rows].astype(int) - shown[-1][rows]).mean() < 3
 
 
+def test_tracks_are_joined_sooner_than_elsewhere(
+    tmp_path: Path,
+    astronaut: Bytes,
+    write_clip: Callable[..., Path],
+    perception: Perception,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    empty = np.full_like(astronaut, 90)
+    path = write_clip(tmp_path / "back.mp4", [astronaut] * 3 + [empty] * 30 + [astronaut] * 3)
+    # Less alike than two tracks have to be for one new face, and more than strangers are.
+    vectors = np.zeros((2, 512), np.float32)
+    vectors[:, :2] = (1, 0), (0.17, (1 - 0.17**2) ** 0.5)
+
+    def looked(frames: Any, tracks: Sequence[Track], *_: Any, **__: Any) -> dict[int, Seen]:
+        seen = {item.id: Seen([vector]) for item, vector in zip(tracks, vectors, strict=True)}
+        assert len(set(crowd.joined(tracks, seen, perception.recogniser.calibration).values())) == 2
+        return seen
+
+    monkeypatch.setattr(pipeline, "clear_looks", looked)
+    hide(path, tmp_path / "out.mp4", perception)
+    carried = found(tmp_path / "out.mp4").payload
+    assert len(carried.faces) == 6
+    assert len(carried.subjects) == 1
+
+
 def test_the_code_comes_back_bit_for_bit(
     sources: Path, perception: Perception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -174,10 +200,29 @@ def test_there_is_no_authenticator(published: Path) -> None:
             assert place >= HEAD_BYTES + words
             refused += 1
             continue
-        rgb = rgb8(restoring.redrawn(frame, made, restoring.people_of(made, secret)))
+        rgb = rgb8(restoring.Redrawing(made, restoring.people_of(made, secret))(frame))
         assert rgb.shape == (256, 256, 3)
         drawn += 1
     assert drawn > 4 * refused
+
+
+def test_the_faces_of_a_film_are_gone_through_once(published: Path) -> None:
+    class Counted(list[Any]):
+        rounds = 0
+
+        def __iter__(self) -> Iterator[Any]:
+            self.rounds += 1
+            return super().__iter__()
+
+    made = found(published / "a.mp4").payload
+    faces = Counted(made.faces)
+    redrawn = restoring.Redrawing(replace(made, faces=faces), restoring.people_of(made, Secret.from_seed(1)))
+    changed = [
+        not np.array_equal(rgb8(redrawn(frame)), rgb8(frame))
+        for frame in open_source(published / "a.mp4").frames()
+    ]
+    assert changed == [True] * 8
+    assert faces.rounds == 1
 
 
 def test_a_damaged_head_and_a_cut_are_told(published: Path) -> None:
@@ -221,7 +266,7 @@ def test_whoever_has_no_code_has_random_bits_and_stays_filled(collins: Face) -> 
     assert (made.subjects[0].words == again.subjects[0].words).mean() < 0.05
     frame = Frame((np.full((80, 80, 3), 90, np.uint8),), Layout("rgb"))
     people = restoring.people_of(made, Secret.fresh())
-    np.testing.assert_array_equal(restoring.redrawn(frame, made, people).planes[0], frame.planes[0])
+    np.testing.assert_array_equal(restoring.Redrawing(made, people)(frame).planes[0], frame.planes[0])
 
 
 def test_a_face_that_was_filled_leaves_no_code(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -34,24 +34,33 @@ def people_of(payload: Payload, secret: Secret) -> list[Person]:
     ]
 
 
-def redrawn(frame: Frame, payload: Payload, people: list[Person]) -> Frame:
-    """Return a published frame with the faces of people in it, (one for each subject)."""
-    seen = [face for face in payload.faces if face.frame == frame.index]
-    faces = [_face(one) for one in seen]
-    jobs = [
-        compose.Job(
-            track.single([face], frame.index)[0],
-            face,
-            Redrawn(one, people[one.subject], payload.subjects[one.subject].look),
-            Key(bytes(32)),
+class Redrawing:
+    """Draws the faces of people, (one for each subject), into the frames of a published file."""
+
+    def __init__(self, payload: Payload, people: Sequence[Person]) -> None:
+        self._subjects, self._people = payload.subjects, people
+        self._by_frame: dict[int, list[Seen]] = {}
+        for face in payload.faces:
+            self._by_frame.setdefault(face.frame, []).append(face)
+
+    def __call__(self, frame: Frame) -> Frame:
+        """Return a published frame with the people's faces in it."""
+        seen = self._by_frame.get(frame.index, [])
+        faces = [_face(one) for one in seen]
+        jobs = [
+            compose.Job(
+                track.single([face], frame.index)[0],
+                face,
+                Redrawn(one, self._people[one.subject], self._subjects[one.subject].look),
+                Key(bytes(32)),
+            )
+            for one, face in zip(seen, faces, strict=True)
+        ]
+        outlines = [Outlined(one.outline) for one in seen]
+        drawn, _ = compose.hide(
+            frame, jobs, mask_scale=geometry.MASK_SCALE, safest=Redrawn.name, hulls=lambda *_: outlines
         )
-        for one, face in zip(seen, faces, strict=True)
-    ]
-    outlines = [Outlined(one.outline) for one in seen]
-    drawn, _ = compose.hide(
-        frame, jobs, mask_scale=geometry.MASK_SCALE, safest=Redrawn.name, hulls=lambda *_: outlines
-    )
-    return drawn
+        return drawn
 
 
 def _face(seen: Seen) -> Face:
@@ -84,13 +93,13 @@ def restore(
     if place.suffix.lower() != source.suffix and not follow:
         raise OutputError(f"the output must have the suffix {source.suffix}, got {place.suffix!r}")
     secret = cipher.secret_of(passphrase, payload.salt, payload.cost)
-    people = people_of(payload, secret)
+    redrawn = Redrawing(payload, people_of(payload, secret))
     with pending(place, overwrite=overwrite, private=True, inputs=[carried.path, carried.picture]) as file:
         count = 0
         with source.sink(file.path, OutputOptions()) as sink:
             for frame in source.frames():
                 try:
-                    sink.write(redrawn(frame, payload, people))
+                    sink.write(redrawn(frame))
                 except cv2.error as error:
                     raise VaultError("what the file carries is damaged: a face cannot be drawn") from error
                 count += 1
