@@ -112,10 +112,27 @@ def test_near_faces_lie_over_far_ones_and_drawn_faces_over_filled_ones() -> None
     assert compose.lay(frame, drawn).planes[0][85, 105, 0] == 0
 
 
+def test_a_filled_face_lies_over_a_larger_one_that_is_hidden_weakly() -> None:
+    """Blocks of the larger one's crop are blocks of the smaller face too."""
+    noise = np.random.default_rng(5).integers(0, 256, (160, 160, 3), dtype=np.uint8)
+    small = Face(box=(90.0, 60.0, 130.0, 110.0))
+    tracks = single([LARGE, small])
+    names = ("pixelate", "fill")
+    jobs = [
+        compose.Job(track, face, make(name, {}), Key(bytes(32)))
+        for track, face, name in zip(tracks, (LARGE, small), names, strict=True)
+    ]
+    frame = frame_of(noise)
+    both, _ = compose.hide(frame, jobs, mask_scale=1.25)
+    alone, _ = compose.hide(frame, jobs[1:], mask_scale=1.25)
+    inside = geometry.mask([geometry.hull(small, 1.25)], (0, 0, 160, 160), 0) > 0
+    np.testing.assert_array_equal(both.planes[0][inside], alone.planes[0][inside])
+
+
 class Looks:
     """A method that draws with what is around a face, and remembers what it was shown."""
 
-    name, granularity = "looks", "track"
+    name, granularity, weak = "looks", "track", ""
 
     def __init__(self) -> None:
         self.crops: list[Crops] = []

@@ -148,20 +148,22 @@ def _crowded(jobs: Sequence[Job], seen: Sequence[Seen]) -> bool:
 
 def lay(frame: Frame, drawn: Sequence[Drawn]) -> Frame:
     """Return the frame with the new faces in their places. Where masks overlap, larger faces, which are nearer, lie
-    over smaller ones, and faces that were drawn for a whole track over others, which may not be faces."""
+    over smaller ones; but what hides safely lies over what is weak, which may show the other face once more, and faces
+    that were drawn for a whole track over both: they show nobody, and others may not be faces."""
     result = frame.copy()
     for item in sorted(drawn, key=lambda item: _nearness(item.job, frame.index)):
         _write(result, item.job.face, item.seen.outline, item.matrix, item.pixels)
     return result
 
 
-def _nearness(job: Job, index: int) -> tuple[bool, float, int]:
+def _nearness(job: Job, index: int) -> tuple[int, float, int]:
     """Return what two faces are ordered by. Sizes are means over ``NEAR`` frames either way: the order of two faces of
     about one size must not change to and fro."""
     row = min(max(index - job.track.start, 0), len(job.track.boxes) - 1)
     boxes = job.track.boxes[max(row - NEAR, 0) : row + NEAR + 1]
     sizes = (boxes[:, 2:] - boxes[:, :2]).max(1)
-    return job.method.granularity == "track", float(sizes.mean()), job.track.id
+    rank = 2 if job.method.granularity == "track" else 0 if job.method.weak else 1
+    return rank, float(sizes.mean()), job.track.id
 
 
 def crops(frame: Frame, jobs: Sequence[Job], seen: Sequence[Seen]) -> Iterator[tuple[Job, Crops]]:

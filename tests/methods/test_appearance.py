@@ -33,7 +33,7 @@ class Keeps:
     """A method that remembers its crops."""
 
     name = "keeps"
-    granularity = "image"
+    granularity, weak = "image", ""
 
     def __call__(self, crops: Crops, keys: Any) -> Rendered:
         self.crops = crops

@@ -130,7 +130,7 @@ class Keeps:
         self.crops: list[Crops] = []
 
     name = "keeps"
-    granularity = "image"
+    granularity, weak = "image", ""
 
     def __call__(self, crops: Crops, keys: Sequence[Key]) -> Rendered:
         self.crops.append(crops)
