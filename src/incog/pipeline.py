@@ -32,7 +32,7 @@ from incog.undoing import Changed, denied, hider_of, sealed
 from incog.vault import files as vault
 from incog.writing import Drawing, write
 
-ROUNDS = 4
+ROUNDS = 6
 """How often the output is covered and looked at again before the file is given up."""
 
 REDRAWS = 2
