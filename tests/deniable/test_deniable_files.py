@@ -278,6 +278,35 @@ def test_a_face_that_was_filled_leaves_no_code(
     assert Payload(CHEAP, bytes(16), 1, [], []).core[:8] == payload.MAGIC
 
 
+@pytest.mark.parametrize("how", ["folder", "original is a link to it", "link to the original"])
+def test_nothing_is_moved_where_the_faces_cannot_lie(how: str, published: Path, tmp_path: Path) -> None:
+    original, target = tmp_path / "photo.png", tmp_path / "out.tiff"
+    place = tmp_path / "out.tiff.incog"
+    original.write_bytes((published / "a.png").read_bytes())
+    if how == "folder":
+        place.mkdir()
+        (place / "kept.txt").write_text("kept")
+    elif how == "original is a link to it":
+        original.rename(place)
+        original.symlink_to(place)
+    else:
+        place.symlink_to(original)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with (
+        pytest.raises(OutputError, match=r"folder|input itself"),
+        files.embedded(
+            published / "a.tiff",
+            target,
+            original,
+            found(published / "a.tiff").payload,
+            sidecar=True,
+            overwrite=True,
+        ),
+    ):
+        pytest.fail("the faces were placed")
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
 # On the command line
 
 

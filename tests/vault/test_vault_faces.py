@@ -29,7 +29,7 @@ from incog.vault.header import FACE, FILE, MASKS, PIXELS, Cost
 from incog.vault.locks import Identities, Recipient
 from incog.vault.opening import restore
 from incog.vault.patches import WITHIN, Changes, Patch, outlined, pack, unpack
-from incog.vault.slots import Slots
+from incog.vault.slots import Decoy, Slots
 from incog.vault.stream import Passphrase
 
 CHEAP = Cost(1, 8, 1)
@@ -526,6 +526,67 @@ def test_a_vault_beside_stays_when_its_replacement_fails(tmp_path: Path) -> None
     assert sorted(item.name for item in tmp_path.iterdir()) == sorted(
         [original.name, target.name, beside.name]
     )
+
+
+def blocked(place: Path, original: Path, how: str) -> None:
+    """Put a folder that is not empty, or the original and a link to it, where a vault is to lie."""
+    if how == "folder":
+        place.mkdir()
+        (place / "kept.txt").write_text("kept")
+    elif how == "original is a link to it":
+        original.rename(place)
+        original.symlink_to(place)
+    else:
+        place.symlink_to(original)
+
+
+BLOCKED = ("folder", "original is a link to it", "link to the original")
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.mark.parametrize("how", BLOCKED)
+def test_nothing_is_moved_where_a_vault_cannot_lie(how: str, tmp_path: Path) -> None:
+    original, target = tmp_path / "photo.png", tmp_path / "photo.incog.tiff"
+    Image.new("RGB", (40, 40), (200, 10, 10)).save(original)
+    published = tmp_path / "made.tiff"
+    Image.new("RGB", (40, 40), (10, 10, 10)).save(published)
+    blocked(tmp_path / "photo.incog.tiff.incog", original, how)
+    before = contents(tmp_path)
+    with (
+        pytest.raises(OutputError, match=r"folder|input itself"),
+        sealed(published, target, original, Sealing(OWNER, CHEAP), overwrite=True),
+    ):
+        pytest.fail("the vault was placed")
+    assert contents(tmp_path) == before
+
+
+def test_a_decoy_is_not_replaced_by_its_vault(tmp_path: Path) -> None:
+    original, target = tmp_path / "photo.png", tmp_path / "photo.incog.tiff"
+    decoy = tmp_path / "photo.incog.tiff.incog"
+    for path in (original, tmp_path / "made.tiff", decoy):
+        Image.new("RGB", (40, 40), (10, 10, 10)).save(path, "TIFF" if path.suffix == ".tiff" else "PNG")
+    sealing = Sealing(OWNER, CHEAP, slots=Slots(decoys=(Decoy(decoy, FRIEND),)))
+    before = contents(tmp_path)
+    with (
+        pytest.raises(OutputError, match="input itself"),
+        sealed(tmp_path / "made.tiff", target, original, sealing, overwrite=True),
+    ):
+        pytest.fail("the vault was placed")
+    assert contents(tmp_path) == before
+
+
+def test_a_grant_does_not_replace_the_vault_that_it_reads(tmp_path: Path) -> None:
+    case = hidden(save(tmp_path / "a.jpg"), Sealing(OWNER, CHEAP, sidecar=True))
+    target = tmp_path / "granted.jpg"
+    vault = case.published.with_name(case.published.name + ".incog")
+    (tmp_path / "granted.jpg.incog").symlink_to(vault)
+    before = contents(tmp_path)
+    with pytest.raises(OutputError, match="input itself"):
+        grant(find(case.published), OWNER, [1], FRIEND, target, overwrite=True)
+    assert contents(tmp_path) == before
 
 
 def test_passphrases_that_give_one_key_are_equal() -> None:

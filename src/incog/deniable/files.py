@@ -15,7 +15,7 @@ from incog.media.files import output_error, pending
 from incog.report import VaultReport
 from incog.vault import carriers, tails
 from incog.vault.carriers import SIDECAR, sidecar_of
-from incog.vault.files import refuse_sidecar, replaced
+from incog.vault.files import beside
 from incog.vault.pictures import PICTURES
 
 STATUS: Final = "pseudonymised, not anonymous"
@@ -50,13 +50,13 @@ def find(path: Path) -> Carried | None:
         return None
     if found is not None:
         return found
-    beside = path if _begins(path) else sidecar_of(path)
-    if not _begins(beside):
+    place = path if _begins(path) else sidecar_of(path)
+    if not _begins(place):
         return None
-    published = path if path != beside else path.with_name(path.stem) if path.suffix == ".incog" else None
+    published = path if path != place else path.with_name(path.stem) if path.suffix == ".incog" else None
     there = published if published is not None and published.is_file() else None
-    data = decode.read(beside)
-    return Carried(SIDECAR, beside, there, (), data, parse(data))
+    data = decode.read(place)
+    return Carried(SIDECAR, place, there, (), data, parse(data))
 
 
 def _in_picture(path: Path, kind: str) -> Carried | None:
@@ -130,9 +130,7 @@ def embedded(
                 raise VaultError("what was put into the file does not come out again")
             yield Placed(words, len(data))
             return
-        refuse_sidecar(target, overwrite=overwrite)
-        beside = sidecar_of(target)
-        with replaced(beside), pending(beside, overwrite=overwrite, inputs=[original]) as file:
+        with beside(target, inputs=[original], overwrite=overwrite) as file:
             file.path.write_bytes(data)
             file.publish()
             yield Placed(SIDECAR, len(data))

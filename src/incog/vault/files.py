@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Final
 
 from incog.errors import InputError, OutputError, UsageError, VaultError
 from incog.keys import SALT_BYTES
-from incog.media.files import output_error, pending
+from incog.media.files import PendingFile, output_error, pending
 from incog.report import ClaimReport, VaultReport
 from incog.vault import rebuild
 from incog.vault.build import Made, made
@@ -114,17 +115,24 @@ def sealed(
                 contents = [(sealing.passphrase, payload)]
                 contents += [(item.passphrase, file_payload(item.path)) for item in sealing.slots.decoys]
                 vault = filled(header, contents, sealing.slots.count, room)
-            words, beside = placed(
-                stack, published, target, vault, sidecar=sealing.sidecar, overwrite=overwrite
+            decoys = () if sealing.slots is None else sealing.slots.decoys
+            words, place = placed(
+                stack,
+                published,
+                target,
+                vault,
+                inputs=[original, *(item.path for item in decoys)],
+                sidecar=sealing.sidecar,
+                overwrite=overwrite,
             )
         except OSError as error:
             raise output_error(target, error) from error
         length = vault.header.length
         cost = None if sealing.passphrase is None else sealing.cost
         if sealing.slots is None:
-            done = Sealed(words, beside, length, cost, HOLDS[payload.kind], round(length / max(size, 1), 3))
+            done = Sealed(words, place, length, cost, HOLDS[payload.kind], round(length / max(size, 1), 3))
         else:
-            done = Sealed(words, beside, length, cost, told(vault.header, room), None)
+            done = Sealed(words, place, length, cost, told(vault.header, room), None)
         yield done
 
 
@@ -136,12 +144,19 @@ HOLDS: Final = {
 
 
 def placed(
-    stack: ExitStack, published: Path, target: Path, vault: Made, *, sidecar: bool, overwrite: bool
+    stack: ExitStack,
+    published: Path,
+    target: Path,
+    vault: Made,
+    *,
+    inputs: Iterable[Path],
+    sidecar: bool,
+    overwrite: bool,
 ) -> tuple[str, Path | None]:
     """Write a vault into ``published`` or beside ``target``, and open it again to be sure.
 
-    Returns where it is: in words, and the file beside, which is removed again, and what lay there is put back,
-    when the stack unwinds by an exception.
+    inputs: files that the one beside must not replace. Returns where it is: in words, and the file beside, which is
+    removed again, and what lay there is put back, when the stack unwinds by an exception.
     """
     length = vault.header.length
     blocks = written(vault.header, vault.bodies())
@@ -152,34 +167,37 @@ def placed(
             raise VaultError("the vault that was written is not bound to its file")
         vault.check(carried.blocks())
         return words, None
-    refuse_sidecar(target, overwrite=overwrite)
-    beside = sidecar_of(target)
-    stack.enter_context(replaced(beside))
-    with pending(beside, overwrite=overwrite, inputs=[published]) as file:
-        with file.path.open("wb") as out:
-            for block in blocks:
-                out.write(block)
-        vault.check(blocks_of(file.path, ((0, file.path.stat().st_size),)))
-        file.publish()
-    return SIDECAR, beside
+    file = stack.enter_context(beside(target, inputs=[published, *inputs], overwrite=overwrite))
+    with file.path.open("wb") as out:
+        for block in blocks:
+            out.write(block)
+    vault.check(blocks_of(file.path, ((0, file.path.stat().st_size),)))
+    file.publish()
+    return SIDECAR, file.target
 
 
 @contextmanager
-def replaced(path: Path) -> Iterator[None]:
-    """Move the file that lies at a place aside while the body puts another one there: when the body fails, the new one
-    is removed and the old one is there again."""
+def beside(target: Path, *, inputs: Iterable[Path], overwrite: bool) -> Iterator[PendingFile]:
+    """Return the file that is written beside ``target`` and that the body publishes; when the body fails, even after
+    that, the place is as it was.
+
+    inputs: files that must not be replaced, not even through a link. Raises OutputError, before anything is moved.
+    """
+    refuse_sidecar(target, overwrite=overwrite)
+    path = sidecar_of(target)
     old = path.with_name(f".incog-{secrets.token_hex(8)}-{path.name}")
-    there = path.exists()
-    if there:
-        path.rename(old)
-    try:
-        yield
-    except BaseException:
-        path.unlink(missing_ok=True)
+    with pending(path, overwrite=overwrite, inputs=inputs) as file:
+        there = os.path.lexists(path)
         if there:
-            old.rename(path)
-        raise
-    old.unlink(missing_ok=True)
+            path.rename(old)
+        try:
+            yield file
+        except BaseException:
+            path.unlink(missing_ok=True)
+            if there:
+                old.rename(path)
+            raise
+        old.unlink(missing_ok=True)
 
 
 def file_payload(path: Path) -> Payload:
@@ -195,9 +213,9 @@ def file_payload(path: Path) -> Payload:
 
 def refuse_sidecar(target: Path, *, overwrite: bool) -> None:
     """Raise OutputError when a file lies where the vault of ``target`` may have to, or would be taken for it."""
-    beside = sidecar_of(target)
-    if beside.exists() and not overwrite:
-        raise OutputError(f"the vault {beside.name} exists already", hint="use --overwrite to replace it")
+    path = sidecar_of(target)
+    if os.path.lexists(path) and not overwrite:
+        raise OutputError(f"the vault {path.name} exists already", hint="use --overwrite to replace it")
 
 
 def strip(path: Path, target: Path, *, overwrite: bool = False) -> None:

@@ -103,8 +103,15 @@ def grant(
             with file.path.open("wb") as out:
                 for block in blocks_of(carried.picture or carried.path, carried.published):
                     out.write(block)
-            sidecar = carried.words == SIDECAR
-            _, beside = placed(stack, file.path, target, vault, sidecar=sidecar, overwrite=overwrite)
+            _, beside = placed(
+                stack,
+                file.path,
+                target,
+                vault,
+                inputs=_inputs(carried),
+                sidecar=carried.words == SIDECAR,
+                overwrite=overwrite,
+            )
         except OSError as error:
             raise output_error(target, error) from error
         file.publish()
