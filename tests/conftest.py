@@ -27,8 +27,10 @@ from incog.perceive.calibration import Calibration, Tail
 from incog.perceive.embedder import unit
 from incog.perceive.recogniser import Recogniser
 from incog.pipeline import Perception
+from incog.runtime import one_thread_for_matrices
 from incog.types import Face
 
+one_thread_for_matrices()
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("repeatable")
 

@@ -27,6 +27,7 @@ from incog.perceive.attributes import make_attributes
 from incog.pipeline import Options, Perception, Progress, hide, render, silent
 from incog.plan import Plan
 from incog.report import FileReport
+from incog.runtime import one_thread_for_matrices
 from incog.subjects import Named, Subjects
 
 _ALIASES = {
@@ -163,6 +164,7 @@ def _prepare(stop: Event) -> None:
     """Set a worker process up; Ctrl-C and a closed terminal are the parent's to handle, which sets ``stop``."""
     global _stop
     _stop = stop
+    one_thread_for_matrices()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)

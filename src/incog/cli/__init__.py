@@ -93,6 +93,7 @@ from incog.pipeline import plan as look_at
 from incog.pipeline import render as act_on
 from incog.plan import Plan, parse_spans
 from incog.report import FileReport, Report
+from incog.runtime import one_thread_for_matrices
 
 app = typer.Typer(
     name="incog",
@@ -613,6 +614,7 @@ def _stop(number: int, frame: FrameType | None) -> NoReturn:
 
 def main() -> None:
     """Run the command line; ``incog FILE`` means ``incog hide FILE``."""
+    one_thread_for_matrices()
     signal.signal(signal.SIGTERM, _stop)
     # A closed terminal stops the work as Ctrl-C does, unless nohup has it go on.
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:

@@ -16,6 +16,7 @@ import numpy as np
 from incog.errors import InputError, ModelError, UsageError, must_be
 from incog.evaluate.crops import Aligned, Kind, template_at
 from incog.perceive.embedder import SIZE
+from incog.runtime import session
 from incog.types import Bytes, Floats
 
 Triple = tuple[float, float, float]
@@ -78,20 +79,15 @@ def opened(what: str, path: Path, *, threads: int = 1) -> tuple[Any, str]:
 
     what: what errors call it. threads: 0 for one per core. Raises ModelError when it cannot be read or loaded.
     """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
     try:
         data = path.read_bytes()
     except OSError as error:
         raise ModelError(f"{what} cannot be read: {error.strerror}") from error
     try:
-        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        made = session(data, threads=threads)
     except Exception as error:
         raise ModelError(f"{what} cannot be loaded: {error}") from error
-    return session, hashlib.sha256(data).hexdigest()
+    return made, hashlib.sha256(data).hexdigest()
 
 
 class Onnx(Aligned):

@@ -22,6 +22,7 @@ from incog.evaluate.crops import Aligned, Kind
 from incog.evaluate.onnx_file import Onnx
 from incog.perceive import embedder
 from incog.perceive.embedder import Embedder, OnnxEmbedder, align
+from incog.runtime import session
 from incog.types import Bytes, Face, Floats
 
 JUDGE = "embedder-b"
@@ -99,12 +100,7 @@ class Dlib(Aligned):
     def __init__(self, threads: int = 1) -> None:
         """threads: of ONNX Runtime, 0 for one per core. Raises ModelError, with the command that mends it, when the
         network is missing or not the recorded file."""
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        network = dlib_network.to_onnx(models.load(DLIB))
-        self._session = onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
+        self._session = session(dlib_network.to_onnx(models.load(DLIB)), threads=threads)
 
     def embed(self, crops: Bytes) -> Floats:
         pixels = crops.transpose(0, 3, 1, 2).astype(np.float32)

@@ -22,6 +22,7 @@ from incog.methods.per_crop import CROP_CONDITION, REST_CONDITION, rest_of, scop
 from incog.methods.settle import settled
 from incog.perceive import attributes, embedder
 from incog.perceive.attributes import OnnxAttributes
+from incog.runtime import session
 from incog.types import Crops, Floats, Key
 
 ENCODER, DECODER, CODES = "autoencoder", "autoencoder-decoder", "autoencoder-codes"
@@ -40,15 +41,7 @@ class Coder:
 
     def __init__(self, encoder: bytes, decoder: bytes, tables: bytes) -> None:
         """encoder, decoder: ONNX files. tables: the NPZ that belongs to them. Raises ModelError when it does not."""
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.log_severity_level = 3
-        self._encoder, self._decoder = (
-            onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-            for data in (encoder, decoder)
-        )
+        self._encoder, self._decoder = session(encoder), session(decoder)
         self.codes = Codes.load(tables, hashlib.sha256(encoder).hexdigest())
         self.side = int(self._encoder.get_inputs()[0].shape[2])
 

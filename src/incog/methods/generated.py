@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import cv2
 import numpy as np
@@ -27,6 +27,7 @@ from incog.methods.parameters import Parameter, check
 from incog.methods.per_crop import CROP_CONDITION, rest_of, scope_of
 from incog.methods.settle import toned, unseamed
 from incog.perceive import attributes, calibration
+from incog.runtime import session
 from incog.shape import PoseFilter
 from incog.types import Crops, Floats, Key
 
@@ -64,14 +65,7 @@ class Maker:
 
     def __init__(self, network: bytes, prior: bytes, pose: bytes) -> None:
         """network: the ONNX file. prior: the NPZ of ``incog.codes``. pose: that of ``incog.shape``."""
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.log_severity_level = 3
-        self._session: Any = onnxruntime.InferenceSession(
-            network, options, providers=["CPUExecutionProvider"]
-        )
+        self._session = session(network)
         self.prior = Prior.load(prior)
         self.pose = PoseFilter.load(pose)
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 
 from incog import models
 from incog.perceive.embedder import SIZE, align
+from incog.runtime import session
 from incog.types import Bytes, Face, Floats
 
 NAME = "attributes"
@@ -71,16 +71,8 @@ class OnnxAttributes:
 
     def __init__(self, data: bytes, *, name: str = NAME, device: str = "cpu", threads: int = 1) -> None:
         """data: the ONNX file. device: ``cpu`` or ``cuda``. threads: of ONNX Runtime, 0 for one per core."""
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 3
-        providers = ["CPUExecutionProvider"]
-        if device == "cuda":
-            providers.insert(0, "CUDAExecutionProvider")
         self.name = name
-        self._session: Any = onnxruntime.InferenceSession(data, options, providers=providers)
+        self._session = session(data, device=device, threads=threads)
         self._input = self._session.get_inputs()[0].name
 
     def __call__(self, crops: Bytes) -> list[Attributes]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from incog import models
 from incog.errors import ModelError, UsageError
+from incog.runtime import session
 from incog.types import Bytes, Face, Floats
 
 STRIDE = 32
@@ -95,15 +96,7 @@ class _Network:
     name: str
 
     def __init__(self, data: bytes, *, device: str, threads: int) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 3
-        providers = ["CPUExecutionProvider"]
-        if device == "cuda":
-            providers.insert(0, "CUDAExecutionProvider")
-        self._session: Any = onnxruntime.InferenceSession(data, options, providers=providers)
+        self._session = session(data, device=device, threads=threads)
         self._input = self._session.get_inputs()[0].name
 
     def __call__(self, rgb: Bytes, *, scales: Sequence[float], threshold: float) -> list[Face]:

@@ -5,11 +5,12 @@ Embeddings are biometric data. They live in memory only: nothing here, or above,
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from incog import alignment, models
+from incog.runtime import session
 from incog.types import Bytes, Face, Floats
 
 SIZE = 112
@@ -41,16 +42,8 @@ class OnnxEmbedder:
 
     def __init__(self, data: bytes, *, name: str = NAME, device: str = "cpu", threads: int = 0) -> None:
         """data: the ONNX file. device: ``cpu`` or ``cuda``. threads: of ONNX Runtime, 0 for one per core."""
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 3
-        providers = ["CPUExecutionProvider"]
-        if device == "cuda":
-            providers.insert(0, "CUDAExecutionProvider")
         self.name = name
-        self._session: Any = onnxruntime.InferenceSession(data, options, providers=providers)
+        self._session = session(data, device=device, threads=threads)
         self._input = self._session.get_inputs()[0].name
 
     def __call__(self, crops: Bytes) -> Floats:

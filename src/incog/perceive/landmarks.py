@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import atan2, degrees
-from typing import Any, Protocol
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -17,6 +17,7 @@ import numpy as np
 from incog import alignment, models, points
 from incog.alignment import similarity
 from incog.perceive.embedder import TEMPLATE as ARCFACE
+from incog.runtime import session
 from incog.types import Bytes, Face, Floats
 
 SIDE = 112
@@ -76,17 +77,9 @@ class OnnxLandmarker:
 
     def __init__(self, data: bytes, *, device: str = "cpu", threads: int = 1, passes: int = PASSES) -> None:
         """data: the ONNX file. device: ``cpu`` or ``cuda``. threads: of ONNX Runtime. passes: crops per face."""
-        import onnxruntime
-
         if passes < 1:
             raise ValueError(f"passes must be at least 1, got {passes}")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 3
-        providers = ["CPUExecutionProvider"]
-        if device == "cuda":
-            providers.insert(0, "CUDAExecutionProvider")
-        self._session: Any = onnxruntime.InferenceSession(data, options, providers=providers)
+        self._session = session(data, device=device, threads=threads)
         self._input = self._session.get_inputs()[0].name
         self._passes = passes
 

@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
 
 from incog.errors import InputError, TrainingError
 from incog.models import Card
+from incog.runtime import session
 from incog.train.loop import Part, Several, Task, read_checkpoint
 from incog.train.nets import operations, parameters
 from incog.train.recipe import Recipe, build
@@ -224,12 +224,9 @@ def halved(data: bytes) -> bytes:
 
 def difference(data: bytes, module: nn.Module, batch: Inputs) -> float:
     """Return how far the file's outputs are from the module's at most, relative where they are above 1."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    inputs = named(batch, session.get_inputs()[0].name)
-    found = session.run(None, {key: value.numpy() for key, value in inputs.items()})
+    made = session(data)
+    inputs = named(batch, made.get_inputs()[0].name)
+    found = made.run(None, {key: value.numpy() for key, value in inputs.items()})
     expected = module(*inputs.values())
     expected = expected if isinstance(expected, tuple) else (expected,)
     worst = 0.0

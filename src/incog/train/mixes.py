@@ -16,11 +16,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnxruntime
 
 from incog.data.faces import Faces
 from incog.data.seeds import Integers, uniform
 from incog.errors import InputError
+from incog.runtime import session
 from incog.types import Bytes, Floats
 
 _CHUNK = 64
@@ -43,9 +43,6 @@ class Teacher:
 
         hints: tensors inside of the network that are told too, (B, C, h, w) each.
         """
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 3
         try:
             model = onnx.load(str(path))
             made = {name for node in model.graph.node for name in node.output}
@@ -53,9 +50,7 @@ class Teacher:
             if missing:
                 raise InputError(f"the teacher {path} has no tensor {missing[0]!r}")
             model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in hints)
-            self._session = onnxruntime.InferenceSession(
-                model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-            )
+            self._session = session(model.SerializeToString(), threads=threads)
         except InputError:
             raise
         except Exception as error:
