@@ -13,15 +13,13 @@ _OPENBLAS = "OPENBLAS_NUM_THREADS"
 def session(data: bytes, *, device: str = "cpu", threads: int = 1) -> Any:
     """Return an ``onnxruntime.InferenceSession`` of an ONNX file.
 
-    device: ``cpu`` or ``cuda``. threads: 0 for one per core. They sleep while they wait: on a busy machine threads that
-    spin take the cores from the ones that they wait for.
+    device: ``cpu`` or ``cuda``. threads: 0 for one per core.
     """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     providers = ["CPUExecutionProvider"]
     if device == "cuda":
         providers.insert(0, "CUDAExecutionProvider")
