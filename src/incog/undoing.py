@@ -41,7 +41,7 @@ class Changed:
         if self._source.kind == "photo":
             faces = [item.job.face for item in drawn]
             self._photo = Changes.between(before, after, faces, self._source.suffix)
-        elif self._source.kind == "video":
+        else:
             regions = {
                 item.job.track.id: compose.region_of(item.job.face, item.seen.outline, before)
                 for item in drawn
@@ -54,8 +54,8 @@ class Changed:
 
     @property
     def found(self) -> Changes | Tracks | None:
-        """What was changed: None in a photo without faces, and in animations, of which no faces are granted."""
-        return Tracks.of(self._tracks) if self._source.kind == "video" else self._photo
+        """What was changed; None in a photo without faces."""
+        return self._photo if self._source.kind == "photo" else Tracks.of(self._tracks)
 
 
 def hider_of(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import hashlib
 import json
 import pickle
 import sys
@@ -16,9 +17,11 @@ import typer
 from PIL import Image
 
 from incog.cli import app
-from incog.cli.passphrases import from_file
+from incog.cli.passphrases import from_file, from_key_file
+from incog.colour import rgb8
 from incog.errors import InputError
 from incog.keys import Secret
+from incog.media import open_source
 from incog.media.files import PendingFile
 from incog.parallel import Settings
 from incog.pipeline import Options
@@ -238,6 +241,37 @@ def test_a_face_is_granted(
         assert OTHER not in result.out + result.err
 
 
+@pytest.mark.parametrize("suffix", [".png", ".gif", ".webp"])
+def test_a_face_of_an_animation_is_granted(
+    incog: Incog, suffix: str, astronaut: Any, phrase: Path, friend: Path, tmp_path: Path
+) -> None:
+    path, out = tmp_path / f"moving{suffix}", tmp_path / f"out{suffix}"
+    pictures = [Image.fromarray(np.roll(astronaut, 3 * step, 1)) for step in range(5)]
+    options = {"lossless": True} if suffix == ".webp" else {}
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=80, **options)
+    assert incog(path, "--passphrase-file", phrase, "-o", out).code == 0
+    assert "face 1:     frames 0 to 4" in incog("inspect", out).out
+    granted, back = tmp_path / f"granted{suffix}", tmp_path / f"back{suffix}"
+    result = incog(
+        *("grant", out, "--faces", "1", "--passphrase-file", phrase, "--to-passphrase-file", friend),
+        *("-o", granted, "--alone"),
+    )
+    assert result.code == 0, result.err
+    result = incog("restore", granted, "--passphrase-file", friend, "-o", back)
+    assert "the published animation, encoded anew, with face(s) 1" in result.err
+    before, hidden, shown = (
+        np.stack([rgb8(frame) for frame in open_source(item).frames()]).astype(int)
+        for item in (path, out, back)
+    )
+    assert len(before) == len(shown) == 5
+    far, near = np.abs(hidden - before).max(axis=(0, 3)), np.abs(shown - before).max(axis=(0, 3))
+    face = far > 60
+    assert face.sum() > 500
+    # GIF takes 256 colours a frame, and WebP is coded with loss.
+    assert np.median(near[face]) <= {".png": 0, ".gif": 16, ".webp": 8}[suffix]
+    assert near[face].mean() < far[face].mean() / 4
+
+
 def test_a_grant_asks_for_both_passphrases(
     incog: Incog, photo: Path, phrase: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -394,6 +428,53 @@ def test_files_that_do_not_serve_are_refused(tmp_path: Path, content: bytes, mod
         from_file(written(tmp_path / "phrase", content, mode))
     assert "secret" not in str(caught.value)
     assert STRONG not in str(caught.value)
+
+
+KEY = bytes(range(200, 232))
+
+
+@pytest.mark.parametrize("mode", [[], ["--reversible", "slots"]])
+def test_a_key_file_stands_for_a_passphrase(
+    incog: Incog, photo: Path, tmp_path: Path, mode: list[str]
+) -> None:
+    right = written(tmp_path / "key", KEY)
+    wrong = written(tmp_path / "other", KEY[::-1])
+    result = incog(photo, "--key-file", right, *mode)
+    assert result.code == 0, result.err
+    published, back = photo.with_name("holiday.incog.png"), tmp_path / "back.png"
+    assert incog("restore", published, "--key-file", wrong, "-o", back).code == 1
+    assert not back.exists()
+    assert incog("restore", published, "--key-file", right, "-o", back).code == 0
+    assert back.read_bytes() == photo.read_bytes()
+    # As docs/format.md has it, so that other programs can do it too.
+    phrase = f"incog-key-file:{hashlib.sha256(KEY).hexdigest()}"
+    file = written(tmp_path / "phrase", phrase.encode())
+    assert incog("restore", published, "--passphrase-file", file, "-o", back, "--overwrite").code == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "words"),
+    [
+        (KEY[:31], 0o600, "32 to 65536 bytes, got 31"),
+        (bytes(range(256)) * 257, 0o600, "got 65792"),
+        (bytes(64), 0o600, "random bytes"),
+        (KEY, 0o640, "readable by its owner only"),
+    ],
+)
+def test_key_files_that_do_not_serve_are_refused(
+    tmp_path: Path, content: bytes, mode: int, words: str
+) -> None:
+    with pytest.raises(InputError, match=words):
+        from_key_file(written(tmp_path / "key", content, mode))
+
+
+def test_one_way_of_opening_is_taken(incog: Incog, photo: Path, phrase: Path) -> None:
+    for ways in (["--key-file", phrase], ["--identity-file", phrase]):
+        result = incog("restore", photo, "--passphrase-file", phrase, *ways)
+        assert result.code != 0
+    result = incog(photo, "--passphrase-file", phrase, "--key-file", phrase)
+    assert result.code == 2
+    assert "must not be given together" in result.err
 
 
 @pytest.mark.parametrize("end", [b"", b"\n", b"\r\n"])

@@ -174,6 +174,13 @@ PassphraseFile = Annotated[
         "--passphrase-file", help="The passphrase, on one line of a file that only its owner can read."
     ),
 ]
+KeyFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--key-file",
+        help="In place of a passphrase: 32 random bytes or more, in a file that only its owner can read.",
+    ),
+]
 AllowWeak = Annotated[
     bool, typer.Option("--allow-weak", help="Take a passphrase of less than about 40 bits too.")
 ]

@@ -22,6 +22,8 @@ from incog.vault.strength import LEAST_BITS, bits, suggestion
 
 _FILE = "the passphrase file"
 _IDENTITY_BYTES = 1 << 16
+KEY_BYTES = 32, 1 << 16
+"""How long a key file is at least and at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,7 @@ class Wanted:
 
     passphrase: bool
     passphrase_file: Path | None
+    key_file: Path | None
     allow_weak: bool
     recipients: tuple[str, ...]
     reversible: Recovery | None
@@ -46,9 +49,14 @@ def sealing(wanted: Wanted, screen: Screen) -> Sealing | None:
     Raises UsageError for options that do not go together, a passphrase that is weak or mistyped, or no terminal;
     InputError for a file that does not serve.
     """
-    by_phrase = wanted.passphrase or wanted.passphrase_file is not None
-    if wanted.passphrase and wanted.passphrase_file is not None:
-        raise UsageError("--passphrase and --passphrase-file must not be given together")
+    by_phrase = wanted.passphrase or wanted.passphrase_file is not None or wanted.key_file is not None
+    _alone(
+        {
+            "--passphrase": wanted.passphrase,
+            "--passphrase-file": wanted.passphrase_file is not None,
+            "--key-file": wanted.key_file is not None,
+        }
+    )
     in_slots = wanted.reversible is Recovery.slots
     _refuse(
         {
@@ -58,7 +66,7 @@ def sealing(wanted: Wanted, screen: Screen) -> Sealing | None:
             "--decoy-passphrase-file": wanted.decoy_passphrase_file is not None,
         },
         by_phrase,
-        "--passphrase or --passphrase-file",
+        "--passphrase, --passphrase-file or --key-file",
     )
     _refuse(
         {
@@ -67,7 +75,7 @@ def sealing(wanted: Wanted, screen: Screen) -> Sealing | None:
             "--reversible": wanted.reversible is not None,
         },
         by_phrase or bool(wanted.recipients),
-        "--passphrase, --passphrase-file or --recipient",
+        "--passphrase, --passphrase-file, --key-file or --recipient",
     )
     _refuse(
         {"--slots": wanted.slots is not None, "--decoy": wanted.decoy is not None},
@@ -83,7 +91,9 @@ def sealing(wanted: Wanted, screen: Screen) -> Sealing | None:
         return None
     recipients = tuple(Recipient(public) for public in wanted.recipients)
     passphrase = None
-    if by_phrase:
+    if wanted.key_file is not None:
+        passphrase = from_key_file(wanted.key_file)
+    elif by_phrase:
         passphrase = _strong(
             wanted.passphrase_file, "Passphrase for the original: ", wanted.allow_weak, screen
         )
@@ -117,6 +127,12 @@ def granting(
     return _strong(file, "Passphrase for the grant: ", allow_weak, screen)
 
 
+def _alone(given: dict[str, bool]) -> None:
+    there = [option for option, is_there in given.items() if is_there]
+    if len(there) > 1:
+        raise UsageError(f"{there[0]} and {there[1]} must not be given together")
+
+
 def _refuse(given: dict[str, bool], allowed: bool, needs: str) -> None:
     for option, there in given.items():
         if there and not allowed:
@@ -143,14 +159,23 @@ def of_gallery(file: Path | None, *, new: bool, screen: Screen) -> Passphrase:
     return from_file(file) if file is not None else _typed("Passphrase: ")
 
 
-def opening(file: Path | None, identity_file: Path | None, prompt: str = "Passphrase: ") -> Opener:
+def opening(
+    file: Path | None, key_file: Path | None, identity_file: Path | None, prompt: str = "Passphrase: "
+) -> Opener:
     """Return what to open a vault with: identities or a passphrase, from a file or the terminal.
 
     Raises UsageError and InputError.
     """
+    _alone(
+        {
+            "--passphrase-file": file is not None,
+            "--key-file": key_file is not None,
+            "--identity-file": identity_file is not None,
+        }
+    )
+    if key_file is not None:
+        return from_key_file(key_file)
     if identity_file is not None:
-        if file is not None:
-            raise UsageError("--identity-file and --passphrase-file must not be given together")
         return Identities.of(read_private(identity_file, "the identity file", _IDENTITY_BYTES)[0])
     return from_file(file) if file is not None else _typed(prompt)
 
@@ -166,6 +191,20 @@ def from_file(path: Path) -> Passphrase:
     except UnicodeDecodeError:
         # The error of the decoder quotes what it could not read.
         raise InputError(f"{_FILE} must be UTF-8 text") from None
+
+
+def from_key_file(path: Path) -> Passphrase:
+    """Return the passphrase that a key file stands for, which only its owner can read. Raises InputError."""
+    least, most = KEY_BYTES
+    content, size = read_private(path, "the key file", most)
+    if not least <= size <= most:
+        raise InputError(
+            f"the key file must hold {least} to {most} bytes, got {size}",
+            hint="make one: (umask 077; head -c 32 /dev/urandom > key)",
+        )
+    if len(set(content)) < least // 4:
+        raise InputError("the key file must hold random bytes, got the same few again and again")
+    return Passphrase.of_key_file(content)
 
 
 def _chosen(prompt: str) -> Passphrase:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from incog.cli.failing import failing
-from incog.cli.options import AllowWeak, IdentityFile, Overwrite, PassphraseFile, Quiet
+from incog.cli.options import AllowWeak, IdentityFile, KeyFile, Overwrite, PassphraseFile, Quiet
 from incog.cli.passphrases import granting, opening
 from incog.cli.screen import Screen
 from incog.deniable import files as deniable
@@ -38,6 +38,7 @@ def restore(
         ),
     ] = None,
     passphrase_file: PassphraseFile = None,
+    key_file: KeyFile = None,
     identity_file: IdentityFile = None,
     ignore_binding: Annotated[
         bool,
@@ -54,7 +55,7 @@ def restore(
     with failing(screen, source):
         faces = deniable.find(source)
         if faces is not None:
-            told_phrase = opening(passphrase_file, identity_file)
+            told_phrase = opening(passphrase_file, key_file, identity_file)
             if not isinstance(told_phrase, Passphrase):
                 raise UsageError("deniable faces must be brought back by a passphrase, got an identity")
             place = restoring.restore(
@@ -72,7 +73,7 @@ def restore(
             screen.error(f"warning: {wrong}")
         restored = bring_back(
             carried,
-            opening(passphrase_file, identity_file),
+            opening(passphrase_file, key_file, identity_file),
             output or source,
             overwrite=overwrite,
             follow=output is None,
@@ -157,6 +158,7 @@ def grant(
         Path | None, typer.Option("--output", "-o", help="Default: NAME.granted.SUFFIX beside it.")
     ] = None,
     passphrase_file: PassphraseFile = None,
+    key_file: KeyFile = None,
     identity_file: IdentityFile = None,
     to_passphrase_file: Annotated[
         Path | None,
@@ -183,12 +185,12 @@ def grant(
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
-    """Let somebody bring back some faces of a photo or a video, and no others. A grant cannot be revoked."""
+    """Let somebody bring back some of a file's faces, and no others. A grant cannot be revoked."""
     screen = Screen(quiet=quiet)
     with failing(screen, source):
         carried = find(source)
         numbers = _numbers(faces)
-        owner = opening(passphrase_file, identity_file, "Your passphrase: ")
+        owner = opening(passphrase_file, key_file, identity_file, "Your passphrase: ")
         holder = granting(to_passphrase_file, to_recipient or (), allow_weak=allow_weak, screen=screen)
         picture = carried.picture or source
         target = output or picture.with_name(f"{picture.stem}.granted{picture.suffix}")

@@ -125,9 +125,7 @@ def _inputs(carried: Carried) -> list[Path]:
 def _check_faces(header: Header, faces: Sequence[int]) -> None:
     known = {**faces_of(header), **tracks_of(header)}
     if not known:
-        raise VaultError(
-            "the vault has no single faces to grant: it is that of an animation, of slots, or no face was hidden"
-        )
+        raise VaultError("the vault has no single faces to grant: it is one of slots, or no face was hidden")
     if not faces or not set(faces) <= set(known):
         raise must_be(
             "the faces", f"numbers from 1 to {len(known)}, as `incog inspect` lists them", list(faces)

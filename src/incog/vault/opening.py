@@ -147,7 +147,7 @@ def _tracks(carried: Carried, tracks: Mapping[int, Path]) -> _Found:
             for frame in laid_in(source.frames(), files):
                 sink.write(frame)
 
-    return _Found(source.suffix, f"the published video, encoded anew, with {_named(tracks)}", write)
+    return _Found(source.suffix, f"the published {source.kind}, encoded anew, with {_named(tracks)}", write)
 
 
 def _named(numbers: Iterable[int]) -> str:

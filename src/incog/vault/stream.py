@@ -50,6 +50,11 @@ class Passphrase:
         if not 1 <= length <= MAX_PASSPHRASE_BYTES:
             raise must_be("the passphrase's length", f"1 to {MAX_PASSPHRASE_BYTES} bytes", length)
 
+    @classmethod
+    def of_key_file(cls, content: bytes) -> Self:
+        """Return the passphrase that a key file stands for: its SHA-256, in hexadecimal, behind a word of its own."""
+        return cls(f"incog-key-file:{hashlib.sha256(content).hexdigest()}")
+
 
 @dataclass(frozen=True, slots=True)
 class _Keys:
