@@ -61,6 +61,9 @@ def run(
     start: Annotated[
         Path | None, typer.Option("--start", help="Begin with these weights, of export --weights.")
     ] = None,
+    trunk: Annotated[
+        bool, typer.Option("--trunk", help="With --start: take the trunk alone, from another network too.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the recipe as it would run, and stop.")
     ] = False,
@@ -71,6 +74,8 @@ def run(
 
     if resume and start is not None:
         raise must_be("--start", "left out with --resume, which has weights of its own", start)
+    if trunk and start is None:
+        raise must_be("--trunk", "given with --start", "no --start")
     plan = Recipe.load(recipe)
     if budget is not None:
         plan = plan.with_budget(seconds(budget))
@@ -102,7 +107,7 @@ def run(
     if resume:
         training.load()
     if start is not None:
-        training.start(start)
+        training.start(start, trunk=trunk)
     training.go()
 
 

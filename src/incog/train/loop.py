@@ -28,6 +28,7 @@ CHECKPOINT = "checkpoint.pt"
 CHECKPOINT_SECONDS = 120.0
 TELL_SECONDS = 10.0
 SHEET_SECONDS = 600.0
+_TRUNK = "trunk."
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,8 +332,9 @@ class Run:
             ) from error
         (self.out / "recipe.toml").write_text(self.recipe.dump(), "utf-8")
 
-    def start(self, path: Path) -> None:
-        """Begin with the weights of a file of ``incog train export --weights``, not with random ones.
+    def start(self, path: Path, *, trunk: bool = False) -> None:
+        """Begin with the weights of a file of ``incog train export --weights``, not with random ones. trunk: with those
+        of the trunk alone, which another network may have too.
 
         Raises InputError when it cannot be read or is of another network.
         """
@@ -340,6 +342,13 @@ class Run:
         try:
             with np.load(path, allow_pickle=False) as file:
                 stored = {name: torch.from_numpy(file[name]) for name in file.files}
+            if trunk:
+                rest = {
+                    name: values
+                    for name, values in network.state_dict().items()
+                    if not name.startswith(_TRUNK)
+                }
+                stored = rest | {name: values for name, values in stored.items() if name.startswith(_TRUNK)}
             network.load_state_dict(stored)
         except (OSError, EOFError, ValueError, RuntimeError, TypeError, zipfile.BadZipFile) as error:
             raise InputError(f"{path} holds no weights of this network: {error}") from error

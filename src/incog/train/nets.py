@@ -56,6 +56,25 @@ class Trunk(nn.Sequential):
         super().__init__(*layers)
 
 
+class Places(nn.Module):
+    """(B, C, h, w) -> (B, C): a weighted sum with one weight per place and channel (MobileFaceNet's global depthwise
+    convolution): corners of the crop say less than its middle. Maps of another size take interpolated weights."""
+
+    def __init__(self, width: int, side: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.full((1, width, side, side), 1 / side**2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight: Tensor = self.weight
+        if x.shape[-2:] != weight.shape[-2:]:
+            scale = weight.shape[-1] * weight.shape[-2] / (x.shape[-1] * x.shape[-2])
+            weight = (
+                functional.interpolate(weight, size=x.shape[-2:], mode="bilinear", align_corners=False)
+                * scale
+            )
+        return (x * weight).sum((2, 3))
+
+
 class Normalised(nn.Module):
     """A network over uint8-valued RGB 0..255, as it ships: the scaling to 0..1 is inside."""
 

@@ -13,7 +13,7 @@ from incog.errors import must_be
 from incog.perceive.attributes import CLASSES
 from incog.train.attribute_labels import AGES
 from incog.train.calibration import Scaling
-from incog.train.nets import Block
+from incog.train.nets import Block, Places, Trunk
 
 SIDE = 112
 """Side of the crops that the exported network takes; inside it works at the recipe's last resolution."""
@@ -25,7 +25,8 @@ most of them), and what only some sources hold, such as hair, would tell the sou
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """kind: ``residual`` or ``plain``. widths, blocks: of the stages. dropout: before the heads."""
+    """kind: ``residual``, ``plain`` or ``embedder``, whose trunk can begin as a recogniser's. widths, blocks: of the
+    stages. dropout: before the heads."""
 
     kind: str = "residual"
     widths: tuple[int, ...] = (32, 64, 128, 256)
@@ -65,7 +66,14 @@ class Residual(nn.Sequential):
         super().__init__(*layers)
 
 
-KINDS = {"residual": Residual, "plain": Plain}
+class Means(nn.Module):
+    """(B, C, h, w) -> (B, C): the mean over all places."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean((2, 3))
+
+
+KINDS: dict[str, type[nn.Module]] = {"residual": Residual, "plain": Plain, "embedder": Trunk}
 
 
 class AttributesNet(nn.Module):
@@ -77,13 +85,17 @@ class AttributesNet(nn.Module):
             raise must_be("kind of network", f"one of {', '.join(KINDS)}", options.kind)
         self.trunk = KINDS[options.kind](options.widths, options.blocks)
         width = options.widths[-1]
+        side = -(-WINDOW // 4)
+        for _ in options.widths[1:]:
+            side = -(-side // 2)
+        self.pool = Places(width, side) if options.kind == "embedder" else Means()
         self.norm = nn.BatchNorm1d(width)
         self.dropout = nn.Dropout(options.dropout)
         self.age = nn.Linear(width, AGES)
         self.heads = nn.ModuleDict({name: nn.Linear(width, len(kinds)) for name, kinds in CLASSES.items()})
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        features = self.norm(self.trunk(x * 2 - 1).mean((2, 3)))
+        features = self.norm(self.pool(self.trunk(x * 2 - 1)))
         kept = self.dropout(features)
         return features, self.age(kept), *(head(kept) for head in self.heads.values())
 

@@ -21,7 +21,7 @@ from incog.evaluate import verification
 from incog.train import augment
 from incog.train.loop import Batch
 from incog.train.mixes import Mixes, embed, mixed
-from incog.train.nets import Trunk
+from incog.train.nets import Places, Trunk
 from incog.train.pixels import Pixels, middle, tiled
 from incog.train.recipe import Recipe
 from incog.types import Bytes, Floats
@@ -73,25 +73,6 @@ class Options:
     hint: float = 0.0
     within: float = 3.0
     hints: tuple[str, ...] = ()
-
-
-class Places(nn.Module):
-    """(B, C, h, w) -> (B, C): a weighted sum with one weight per place and channel (MobileFaceNet's global depthwise
-    convolution): corners of the crop say less than its middle. Maps of another size take interpolated weights."""
-
-    def __init__(self, width: int, side: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.full((1, width, side, side), 1 / side**2))
-
-    def forward(self, x: Tensor) -> Tensor:
-        weight: Tensor = self.weight
-        if x.shape[-2:] != weight.shape[-2:]:
-            scale = weight.shape[-1] * weight.shape[-2] / (x.shape[-1] * x.shape[-2])
-            weight = (
-                functional.interpolate(weight, size=x.shape[-2:], mode="bilinear", align_corners=False)
-                * scale
-            )
-        return (x * weight).sum((2, 3))
 
 
 class EmbedderNet(nn.Module):
