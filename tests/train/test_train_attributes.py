@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from incog.errors import InputError, UsageError  # noqa: E402
 from incog.perceive.attributes import CLASSES, OnnxAttributes  # noqa: E402
 from incog.train.attribute_labels import Group, Labels, groups, labels, margins, moments  # noqa: E402
 from incog.train.calibration import Scaling  # noqa: E402
-from incog.train.loop import Batch  # noqa: E402
+from incog.train.loop import Batch, Run  # noqa: E402
 from incog.train.nets_attributes import LEFT, TOP, WINDOW, AttributesNet, Network, Shipped, judged, seen  # noqa: E402
 from incog.train.recipe import Recipe  # noqa: E402
 from incog.train.tasks import attributes  # noqa: E402
@@ -279,3 +280,24 @@ def test_the_recipes_can_be_built(name: str) -> None:
         assert len(network(torch.rand(1, 3, side, side))) == 2 + len(CLASSES)
     # The judge learns from no other network.
     assert (options.distil > 0) == (name == "attributes")
+
+
+def test_it_can_begin_with_the_trunk_of_a_recogniser(data: dict[str, Path], tmp_path: Path) -> None:
+    network = {"kind": "embedder", "widths": [8, 12], "blocks": [1, 1]}
+    recipe = replace(_recipe(), network=network)
+    run = Run(recipe, Attributes(recipe, data, CPU), tmp_path, device=CPU, tell=lambda line: None)
+    own = run.task.modules["network"]
+    before = {name: values.clone() for name, values in own.state_dict().items()}
+    other = AttributesNet(Network(kind="embedder", widths=(8, 12), blocks=(1, 1)))
+    stored = {name: values.numpy() for name, values in other.state_dict().items() if "trunk" in name}
+    np.savez(tmp_path / "recogniser.npz", **stored, **{"head.weight": np.ones((4, 12), np.float32)})
+    with pytest.raises(InputError, match="no weights of this network"):
+        run.start(tmp_path / "recogniser.npz")
+    run.start(tmp_path / "recogniser.npz", trunk=True)
+    for name, values in own.state_dict().items():
+        wanted = torch.from_numpy(stored[name]) if name in stored else before[name]
+        assert torch.equal(values, wanted), name
+    del stored["trunk.0.0.weight"]
+    np.savez(tmp_path / "recogniser.npz", **stored)
+    with pytest.raises(InputError, match="no weights of this network"):
+        run.start(tmp_path / "recogniser.npz", trunk=True)
