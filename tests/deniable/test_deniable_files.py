@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -204,6 +204,25 @@ def test_there_is_no_authenticator(published: Path) -> None:
         assert rgb.shape == (256, 256, 3)
         drawn += 1
     assert drawn > 4 * refused
+
+
+@pytest.mark.parametrize("phrase", [RIGHT, WRONG])
+def test_restored_faces_of_a_film_are_averaged_in_time(published: Path, phrase: Passphrase) -> None:
+    made = found(published / "a.mp4").payload
+    redrawn = restoring.Redrawing(
+        made, restoring.people_of(made, cipher.secret_of(phrase, made.salt, made.cost))
+    )
+    frames = list(open_source(published / "a.mp4").frames())
+    inside = np.abs(rgb8(redrawn(frames[0])).astype(int) - rgb8(frames[0])).max(2) > 20
+
+    def trembling(shown: Iterable[Frame]) -> float:
+        """How much a face changes from frame to frame, once the movement of the picture is undone."""
+        still = [np.roll(rgb8(frame), -shift, 1)[inside] for shift, frame in enumerate(shown)]
+        return float(np.abs(np.diff(np.stack(still).astype(np.float32), axis=0)).mean())
+
+    alone, together = trembling(map(redrawn, frames)), trembling(redrawn.film(frames))
+    assert together < 0.8 * alone
+    assert [frame.index for frame in redrawn.film(frames)] == [frame.index for frame in frames]
 
 
 def test_the_faces_of_a_film_are_gone_through_once(published: Path) -> None:

@@ -10,23 +10,18 @@ import numpy as np
 
 from incog import geometry
 from incog.appearance import model, painting
-from incog.deniable import traits
 from incog.deniable.payload import Seen
-from incog.deniable.traits import Person, Traits
+from incog.deniable.traits import Traits
 from incog.methods.base import Claim, Rendered
 from incog.types import Crops, Floats, Key
 
 
-def painted(
-    pixels: Floats, mask: Floats, matrix: Floats, own_traits: Traits, person: Person, look: Floats
-) -> Floats:
-    """Return a crop (S, S, 3) float32 with a face drawn into it where the mask (S, S) is above 0, in 0..1.
+def painted(pixels: Floats, mask: Floats, matrix: Floats, own_traits: Traits, face: painting.Face) -> Floats:
+    """Return a crop (S, S, 3) float32 with a face of ``traits.drawn`` in it where the mask (S, S) is above 0, in 0..1.
 
     Of the pixels only those beyond the mask count. matrix: (2, 3), crop -> half sides.
     """
-    own = model.load()
-    face = traits.drawn(own, own_traits, person, look)
-    new = painting.paint(own, face, pixels, mask, matrix, zoom=own_traits.zoom)
+    new = painting.paint(model.load(), face, pixels, mask, matrix, zoom=own_traits.zoom)
     return np.where((mask > 0)[..., None], np.clip(new, 0, 1), pixels).astype(np.float32)
 
 
@@ -35,8 +30,7 @@ class Redrawn:
     """Draws one face of a file anew, whatever is shown there: a method for ``incog.compose``."""
 
     seen: Seen
-    person: Person
-    look: Floats
+    face: painting.Face
 
     name: ClassVar[str] = "deniable-restore"
     family: ClassVar[str] = "subspace"
@@ -56,7 +50,7 @@ class Redrawn:
         """Return the crop, a batch of one, with the face drawn."""
         there = np.vstack([crops.matrices[0], [0, 0, 1]]).astype(np.float64)
         matrix = np.asarray(self.seen.matrix.astype(np.float64) @ there, np.float32)
-        new = painted(crops.pixels[0], crops.masks[0], matrix, self.seen.traits, self.person, self.look)
+        new = painted(crops.pixels[0], crops.masks[0], matrix, self.seen.traits, self.face)
         return Rendered(new[None], np.zeros(1, np.bool_))
 
 

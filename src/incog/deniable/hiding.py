@@ -235,10 +235,8 @@ class Hider:
             here = placing(seen.matrix, crops.matrices[row])
             self._traits[person, int(crops.frames[row])] = here, own_traits
             subject = self._subjects[number]
-            person_shown = shown(subject)
-            pixels[row] = painted(
-                crops.pixels[row], crops.masks[row], seen.matrix, own_traits, person_shown, subject.look
-            )
+            face = traits.drawn(own, own_traits, shown(subject), subject.look)
+            pixels[row] = painted(crops.pixels[row], crops.masks[row], seen.matrix, own_traits, face)
         return Rendered(pixels, unfit)
 
     def payload(self, frames: int, filled: Callable[[int, int], bool]) -> Payload:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import cv2
 
 from incog import compose, geometry, track
-from incog.deniable import cipher, prior
+from incog.appearance import model
+from incog.calm import Scene, calmed
+from incog.deniable import cipher, prior, traits
 from incog.deniable.drawing import Redrawn
 from incog.deniable.files import Carried
 from incog.deniable.payload import Payload, Seen
@@ -45,22 +48,32 @@ class Redrawing:
 
     def __call__(self, frame: Frame) -> Frame:
         """Return a published frame with the people's faces in it."""
-        seen = self._by_frame.get(frame.index, [])
-        faces = [_face(one) for one in seen]
-        jobs = [
-            compose.Job(
-                track.single([face], frame.index)[0],
-                face,
-                Redrawn(one, self._people[one.subject], self._subjects[one.subject].look),
-                Key(bytes(32)),
-            )
-            for one, face in zip(seen, faces, strict=True)
-        ]
-        outlines = [Outlined(one.outline) for one in seen]
-        drawn, _ = compose.hide(
-            frame, jobs, mask_scale=geometry.MASK_SCALE, safest=Redrawn.name, hulls=lambda *_: outlines
-        )
-        return drawn
+        return _laid(self._scene(frame))
+
+    def film(self, frames: Iterable[Frame]) -> Iterator[Frame]:
+        """Yield the published frames with the people's faces, each averaged over its neighbours in time."""
+        return map(_laid, calmed(map(self._scene, frames)))
+
+    def _scene(self, frame: Frame) -> Scene:
+        own = model.load()
+        # Somebody may be in a photo twice.
+        times = Counter[int]()
+        jobs, outlines = list[compose.Job](), list[Outlined]()
+        for seen in self._by_frame.get(frame.index, []):
+            subject, place = self._subjects[seen.subject], _face(seen)
+            face = traits.drawn(own, seen.traits, self._people[seen.subject], subject.look)
+            number = seen.subject + len(self._subjects) * times[seen.subject]
+            times[seen.subject] += 1
+            (item,) = track.single([place], frame.index, start=number)
+            jobs.append(compose.Job(item, place, Redrawn(seen, face), Key(bytes(32))))
+            dense = geometry.apply(geometry.inverse(seen.matrix), face.dense)
+            outlines.append(Outlined(seen.outline, dense))
+        drawn, _ = compose.draw(frame, jobs, outlines, safest=Redrawn.name)
+        return Scene(frame, drawn)
+
+
+def _laid(scene: Scene) -> Frame:
+    return compose.lay(scene.frame, scene.drawn)
 
 
 def _face(seen: Seen) -> Face:
@@ -97,13 +110,13 @@ def restore(
     with pending(place, overwrite=overwrite, private=True, inputs=[carried.path, carried.picture]) as file:
         count = 0
         with source.sink(file.path, OutputOptions()) as sink:
-            for frame in source.frames():
-                try:
-                    sink.write(redrawn(frame))
-                except cv2.error as error:
-                    raise VaultError("what the file carries is damaged: a face cannot be drawn") from error
-                count += 1
-                progress("drawing", count, source.frame_count)
+            try:
+                for frame in redrawn.film(source.frames()):
+                    sink.write(frame)
+                    count += 1
+                    progress("drawing", count, source.frame_count)
+            except cv2.error as error:
+                raise VaultError("what the file carries is damaged: a face cannot be drawn") from error
         if count != payload.frames:
             raise InputError(
                 f"the file must have {payload.frames} frame(s), got {count}: it is another one, or was cut"
