@@ -169,7 +169,7 @@ def render(
     redrawable = options.deniable is None and _redrawable(method, who)
 
     def key_of(number: int) -> Key:
-        again = redraws.get(number)
+        again = redraws.get(number) if redrawable else None
         return (
             derive(secret, "track again", scope, number, again) if again else _key(secret, scope, who, number)
         )
@@ -201,13 +201,11 @@ def render(
             findings = look_again(
                 file.path, plan, perception, options.mask_scale, round_number, exposed, seen, progress
             )
-            # A shown face that is taken for the old one by chance is drawn anew before it is given up.
-            anew = hider.redrawn(findings.recognised) if hider and round_number < ROUNDS - 1 else set[int]()
-            for number in findings.recognised - anew:
-                if redrawable and redraws.get(number, 0) < REDRAWS:
-                    redraws[number] = redraws.get(number, 0) + 1
-                else:
-                    recognised.add(number)
+            # A new face that is taken for the old one by chance is drawn anew before it is given up.
+            fresh = {number for number in findings.recognised if redraws.get(number, 0) < REDRAWS}
+            anew = hider.redrawn(fresh) if hider else fresh if redrawable else set[int]()
+            redraws |= {number: redraws.get(number, 0) + 1 for number in anew}
+            recognised |= findings.recognised - anew
             if not findings.exposed and not findings.recognised:
                 break
             covered += len(findings.exposed)

@@ -27,6 +27,7 @@ from incog.methods.appearance import AppearanceReplace
 from incog.perceive.embedder import SIZE, TEMPLATE, make_embedder
 from incog.pipeline import Options, Perception
 from incog.report import FileReport
+from incog.rescan import Findings
 from incog.subjects import Seen
 from incog.types import Bytes, Crops, Face, Frame, Layout, Track
 from incog.vault.files import Sealing
@@ -137,6 +138,27 @@ def test_tracks_are_joined_sooner_than_elsewhere(
     carried = found(tmp_path / "out.mp4").payload
     assert len(carried.faces) == 6
     assert len(carried.subjects) == 1
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_a_shown_face_that_is_taken_for_the_old_one_is_enciphered_anew_and_then_filled(
+    sources: Path, perception: Perception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    shown: list[Bytes] = []
+    rescan = pipeline.look_again
+
+    def recognised(path: Path, *rest: Any) -> Findings:
+        findings = rescan(path, *rest)
+        shown.append(pictures(path)[0])
+        findings.recognised = {1} if len(shown) <= times else set()
+        return findings
+
+    monkeypatch.setattr(pipeline, "look_again", recognised)
+    rescan_told = hide(sources / "a.png", tmp_path / "a.png", perception).rescan
+    assert rescan_told is not None
+    assert (rescan_told.redrawn, rescan_told.recognised) == ((1, 0) if times < 3 else (0, 1))
+    assert len({one.tobytes() for one in shown}) == times + 1
+    assert len(found(tmp_path / "a.png").payload.faces) == (times < 3)
 
 
 def test_the_code_comes_back_bit_for_bit(
