@@ -150,12 +150,13 @@ def networks(result: dict[str, Any]) -> str:
     """Return the section on the shipped networks' speed."""
     found = result["results"]
     names = list(dict.fromkeys(name for item in found for name in item["milliseconds"]))
+    cosines = list(dict.fromkeys(name for item in found for name in item["cosines"]))
     rows = [
         [
             item["network"],
-            " x ".join(str(side) for side in item["input"]),
+            ", ".join(" x ".join(str(side) for side in shape) for shape in item["input"]),
             *(item["milliseconds"].get(name, "") for name in names),
-            item["int8_cosine"],
+            *(item["cosines"].get(name, "") for name in cosines),
             f"{item['bytes'] / 1e6:.2f} / {item['int8_bytes'] / 1e6:.2f}",
         ]
         for item in found
@@ -163,9 +164,9 @@ def networks(result: dict[str, Any]) -> str:
     parts = [
         "## The networks",
         f"Milliseconds per face or frame, median of {result['rounds']} rounds in which all variants take turns. int8: "
-        "weights and activations quantised statically; the cosine is that of its outputs to the full network's. What "
-        "ships is the full network.",
-        table(["network", "input", *names, "int8 cosine", "MB, full / int8"], rows),
+        "weights and activations quantised statically. bf16: of processors that multiply matrices of it. The cosines "
+        "are those of their outputs to the full network's. What ships is the full network, run by ONNX Runtime.",
+        table(["network", "input", *names, *(f"{name} cosine" for name in cosines), "MB, full / int8"], rows),
     ]
     return "\n\n".join([*parts, origin(result)])
 

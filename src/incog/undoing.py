@@ -20,7 +20,7 @@ from incog.subjects import Subjects
 from incog.types import Frame, Key
 from incog.vault import files as vault
 from incog.vault.patches import Changes
-from incog.vault.tracks import Region, Tracks
+from incog.vault.tracks import Sightings, Tracks
 from incog.writing import Drawing, looked_at
 
 RISK = 0.5
@@ -35,7 +35,7 @@ class Changed:
     def __init__(self, source: Source) -> None:
         self._source = source
         self._photo: Changes | None = None
-        self._tracks: dict[int, dict[int, Region]] = {}
+        self._sightings = Sightings()
 
     def __call__(self, before: Frame, after: Frame, drawn: Sequence[compose.Drawn]) -> None:
         if self._source.kind == "photo":
@@ -46,16 +46,17 @@ class Changed:
                 item.job.track.id: compose.region_of(item.job.face, item.seen.outline, before)
                 for item in drawn
             }
-            self._tracks[before.index] = {
+            whole = {
                 number: region
                 for number, region in regions.items()
                 if region[0] < region[2] and region[1] < region[3]
             }
+            self._sightings.add(before.index, whole)
 
     @property
     def found(self) -> Changes | Tracks | None:
         """What was changed; None in a photo without faces."""
-        return self._photo if self._source.kind == "photo" else Tracks.of(self._tracks)
+        return self._photo if self._source.kind == "photo" else self._sightings.tracks()
 
 
 def hider_of(

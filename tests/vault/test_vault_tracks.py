@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -21,7 +22,7 @@ from incog.vault.grants import faces_of, grant, tracks_of
 from incog.vault.header import FILE, TRACK, TRACKS, Cost
 from incog.vault.opening import restore
 from incog.vault.stream import Passphrase
-from incog.vault.tracks import Summary, Tracks, laid_in, summaries_of
+from incog.vault.tracks import Sightings, Summary, Tracks, laid_in, summaries_of
 
 CHEAP = Cost(1, 8, 1)
 OWNER, FRIEND = Passphrase("the owner"), Passphrase("a friend")
@@ -60,6 +61,13 @@ LAYOUTS = {
 }
 
 
+def tracks_of_seen(seen: Mapping[int, Mapping[int, tuple[int, int, int, int]]]) -> Tracks:
+    sightings = Sightings()
+    for frame in sorted(seen):
+        sightings.add(frame, seen[frame])
+    return sightings.tracks()
+
+
 def records(tracks: Tracks, before: list[Frame], number: int) -> io.BytesIO:
     return io.BytesIO(b"".join(tracks.cut(frame, number) for frame in before))
 
@@ -68,7 +76,7 @@ def records(tracks: Tracks, before: list[Frame], number: int) -> io.BytesIO:
 def test_a_track_comes_back_exactly_and_nothing_else_changes(name: str) -> None:
     layout = LAYOUTS[name]
     before, after = frames(layout), frames(layout, seed=1)
-    tracks = Tracks.of(SEEN)
+    tracks = tracks_of_seen(SEEN)
     both = [np.zeros(plane.shape, int) for plane in after[1].planes]
     for number, track in ((1, 7), (2, 3)):
         shown = list(laid_in(after, [records(tracks, before, number)]))
@@ -99,17 +107,33 @@ def test_a_track_comes_back_exactly_and_nothing_else_changes(name: str) -> None:
 
 
 def test_tracks_are_numbered_by_time_and_place() -> None:
-    tracks = Tracks.of({2: {9: (0, 0, 2, 2)}, 0: {5: (8, 0, 10, 2), 8: (4, 0, 6, 2)}})
-    assert tracks.frames == {2: {3: (0, 0, 2, 2)}, 0: {2: (8, 0, 10, 2), 1: (4, 0, 6, 2)}}
-    assert Tracks.unpack(tracks.pack()) == tracks
-    found = Tracks.of(SEEN).summaries()
+    tracks = tracks_of_seen({2: {9: (0, 0, 2, 2)}, 0: {5: (8, 0, 10, 2), 8: (4, 0, 6, 2)}})
+    assert [tracks.at(frame) for frame in range(4)] == [
+        {2: (8, 0, 10, 2), 1: (4, 0, 6, 2)},
+        {},
+        {3: (0, 0, 2, 2)},
+        {},
+    ]
+    assert Tracks.unpack(tracks.pack()).pack() == tracks.pack()
+    found = tracks_of_seen(SEEN).summaries()
     assert found == [Summary(0, 1, (6, 6, 16, 20)), Summary(1, 3, (18, 8, 17, 21))]
     assert summaries_of(b"".join(item.pack() for item in found)) == found
 
 
+def test_a_video_that_is_gone_through_again_begins_anew() -> None:
+    sightings = Sightings()
+    for frame in (0, 1, 2):
+        sightings.add(frame, {5: (0, 0, 2, 2)})
+    sightings.add(0, {})
+    sightings.add(1, {70_000: (4, 4, 8, 8)})
+    tracks = sightings.tracks()
+    assert tracks.summaries() == [Summary(1, 1, (4, 4, 4, 4))]
+    assert Sightings().tracks().summaries() == []
+
+
 def test_records_that_cannot_be_read_are_damage() -> None:
     layout = LAYOUTS["4:2:0"]
-    before, tracks = frames(layout), Tracks.of(SEEN)
+    before, tracks = frames(layout), tracks_of_seen(SEEN)
     data = records(tracks, before, 1).getvalue()
     one = tracks.cut(before[0], 1)
     for content in (data[:-1], data[:3], one + one, one[:22] + b"x" + one[23:]):
@@ -128,6 +152,8 @@ def test_records_that_cannot_be_read_are_damage() -> None:
         list(laid_in(small, [io.BytesIO(data)]))
     with pytest.raises(VaultError, match="cut off"):
         Tracks.unpack(tracks.pack()[:-1])
+    with pytest.raises(VaultError, match="out of order"):
+        Tracks.unpack(tracks.pack()[14:] + tracks.pack()[:14])
 
 
 # Files
@@ -147,7 +173,7 @@ def published(tmp_path: Path, clip: Path) -> Path:
                 for plane in copy.planes[1:]:
                     plane[y0 // 2 : y1 // 2, x0 // 2 : x1 // 2] = 128
             sink.write(copy)
-    with sealed(out, out, clip, Sealing(OWNER, CHEAP), changes=Tracks.of(seen)):
+    with sealed(out, out, clip, Sealing(OWNER, CHEAP), changes=tracks_of_seen(seen)):
         pass
     return out
 

@@ -260,7 +260,7 @@ def _whole(header: Header, payload: Payload, changes: Changes | Tracks | None, s
     if faces and payload.kind == FILE:
         masks = Payload.of(MASKS, pack(faces))
         contents.append((Part(MASKS, 1, masks.padded), masks))
-    if isinstance(changes, Tracks) and changes.frames:
+    if isinstance(changes, Tracks) and len(changes.rows):
         table = Payload.of(TRACKS, changes.pack())
         public = b"".join(summary.pack() for summary in changes.summaries())
         contents.append((Part(TRACKS, 1, table.padded, public), table))

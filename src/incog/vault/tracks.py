@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import BinaryIO, Final
 
 import numpy as np
@@ -17,7 +17,8 @@ from incog.vault.patches import Mask, Patch, cut, laid, pack, unpack
 Region = tuple[int, int, int, int]
 """x0, y0, x1, y1 in whole pixels, aligned to the samples of chroma."""
 
-_ROW: Final = struct.Struct(">IH4H")
+_ROW: Final = np.dtype([("frame", ">u4"), ("number", ">u2"), ("region", ">u2", 4)])
+_SEEN: Final = np.dtype([("frame", "u4"), ("track", "u4"), ("region", "u2", 4)])
 _SUMMARY: Final = struct.Struct(">6I")
 _RECORD: Final = struct.Struct(">II")
 _MOST: Final = 1 << 28
@@ -37,54 +38,73 @@ class Summary:
         return _SUMMARY.pack(self.first, self.last, *self.box)
 
 
-@dataclass(frozen=True, slots=True)
+class Sightings:
+    """Where faces were in the frames of a video that were gone through so far, 20 bytes for each."""
+
+    def __init__(self) -> None:
+        self._rows, self._next = bytearray(), 0
+
+    def add(self, frame: int, regions: Mapping[int, Region]) -> None:
+        """Take in a frame: regions by track, of any ids. A frame that is not behind the last begins anew."""
+        if frame < self._next:
+            self._rows.clear()
+        self._next = frame + 1
+        rows = [(frame, number, region) for number, region in regions.items()]
+        self._rows += np.array(rows, _SEEN).tobytes()
+
+    def tracks(self) -> Tracks:
+        """Number the tracks from 1, in the order in which they begin, from left to right."""
+        seen = np.frombuffer(bytes(self._rows), _SEEN)
+        _, first, inverse = np.unique(seen["track"], return_index=True, return_inverse=True)
+        order = np.lexsort((seen["region"][first, 0], seen["frame"][first]))
+        numbers = np.empty(len(order), np.int64)
+        numbers[order] = np.arange(1, len(order) + 1)
+        rows = np.empty(len(seen), _ROW)
+        rows["frame"], rows["number"], rows["region"] = seen["frame"], numbers[inverse], seen["region"]
+        return Tracks(rows[np.lexsort((rows["number"], rows["frame"]))])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Tracks:
-    """Where the hidden faces of a video are: regions by frame and number of the track."""
+    """Where the hidden faces of a video are. rows: ``frame``, ``number`` of the track and ``region``, sorted."""
 
-    frames: Mapping[int, Mapping[int, Region]]
+    rows: npt.NDArray[np.void]
+    _frames: npt.NDArray[np.int64] = field(init=False, repr=False)
 
-    @classmethod
-    def of(cls, seen: Mapping[int, Mapping[int, Region]]) -> Tracks:
-        """Number tracks of any ids from 1, in the order in which they begin, from left to right."""
-        begin: dict[int, tuple[int, int]] = {}
-        for index in sorted(seen):
-            for track, region in seen[index].items():
-                begin.setdefault(track, (index, region[0]))
-        numbers = {track: number for number, track in enumerate(sorted(begin, key=begin.__getitem__), 1)}
-        return cls(
-            {index: {numbers[track]: region for track, region in row.items()} for index, row in seen.items()}
-        )
+    def __post_init__(self) -> None:
+        # A column of the table would be copied by every search.
+        object.__setattr__(self, "_frames", self.rows["frame"].astype(np.int64))
 
     def pack(self) -> bytes:
         """Return all of it as bytes."""
-        rows = [
-            _ROW.pack(index, number, *region)
-            for index in sorted(self.frames)
-            for number, region in sorted(self.frames[index].items())
-        ]
-        return b"".join(rows)
+        return self.rows.tobytes()
 
     @classmethod
     def unpack(cls, data: bytes) -> Tracks:
         """Return what ``pack`` packed. Raises VaultError when the bytes are something else."""
-        if len(data) % _ROW.size:
+        if len(data) % _ROW.itemsize:
             raise VaultError("the vault holds tracks that cannot be read: they are cut off")
-        frames: dict[int, dict[int, Region]] = {}
-        for index, number, *region in _ROW.iter_unpack(data):
-            x0, y0, x1, y1 = region
-            frames.setdefault(index, {})[number] = (x0, y0, x1, y1)
-        return cls(frames)
+        tracks = cls(np.frombuffer(data, _ROW))
+        if (np.diff(tracks._frames) < 0).any():
+            raise VaultError("the vault holds tracks that cannot be read: they are out of order")
+        return tracks
+
+    def at(self, frame: int) -> dict[int, Region]:
+        """Return the regions of a frame by number."""
+        start, stop = np.searchsorted(self._frames, [frame, frame + 1])
+        found: dict[int, Region] = {}
+        for row in self.rows[start:stop]:
+            x0, y0, x1, y1 = (int(value) for value in row["region"])
+            found[int(row["number"])] = x0, y0, x1, y1
+        return found
 
     def summaries(self) -> list[Summary]:
         """Return one for each track, in the order of their numbers."""
-        places: dict[int, list[tuple[int, Region]]] = {}
-        for index in sorted(self.frames):
-            for number, region in self.frames[index].items():
-                places.setdefault(number, []).append((index, region))
         found = []
-        for number in sorted(places):
-            x0, y0, x1, y1 = places[number][len(places[number]) // 2][1]
-            found.append(Summary(places[number][0][0], places[number][-1][0], (x0, y0, x1 - x0, y1 - y0)))
+        for number in np.unique(self.rows["number"]):
+            mine = self.rows[self.rows["number"] == number]
+            x0, y0, x1, y1 = (int(value) for value in mine["region"][len(mine) // 2])
+            found.append(Summary(int(mine["frame"][0]), int(mine["frame"][-1]), (x0, y0, x1 - x0, y1 - y0)))
         return found
 
     def cut(self, frame: Frame, number: int) -> bytes:
@@ -92,7 +112,7 @@ class Tracks:
 
         Where regions overlap, a sample goes with the one to whose centre it is nearest, in half axes.
         """
-        regions = self.frames.get(frame.index, {})
+        regions = self.at(frame.index)
         if number not in regions:
             return b""
         patches = []
