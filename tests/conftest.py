@@ -21,6 +21,7 @@ from matplotlib import cbook
 from PIL import Image, ImageOps
 
 from incog import cli, geometry, parallel
+from incog.cli.wishes import cores
 from incog.colour import rgb8
 from incog.media import open_source
 from incog.perceive.calibration import Calibration, Tail
@@ -54,7 +55,7 @@ def admiral() -> Picture:
 @pytest.fixture(scope="session")
 def perception() -> Perception:
     """Return the detectors, the same that the command line uses by default, loaded once."""
-    return parallel._perception("centerface", 0.4, "cpu", cli._cores())
+    return parallel._perception("centerface", 0.4, "cpu", cores())
 
 
 @pytest.fixture(scope="session")
