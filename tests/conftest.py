@@ -74,6 +74,24 @@ def photo(tmp_path: Path, astronaut: Picture) -> Path:
     return path
 
 
+@pytest.fixture
+def blocked() -> Callable[[Path, Path, str], None]:
+    """Return a function that puts a folder that is not empty, or the original and a link to it, where a file is to lie:
+    the place, the original, and how."""
+
+    def block(place: Path, original: Path, how: str) -> None:
+        if how == "folder":
+            place.mkdir()
+            (place / "kept.txt").write_text("kept")
+        elif how == "original is a link to it":
+            original.rename(place)
+            original.symlink_to(place)
+        else:
+            place.symlink_to(original)
+
+    return block
+
+
 WriteClip = Callable[..., Path]
 
 
