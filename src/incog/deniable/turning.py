@@ -84,15 +84,15 @@ class KeyHider(Keeping):
     def __call__(self, crops: Crops, keys: Sequence[Key]) -> Rendered:
         """Return new pixels for the crops, as ``Method`` says."""
         pixels, unfit = crops.pixels.copy(), np.zeros(len(crops), np.bool_)
-        for row, key in enumerate(keys):
-            matrix = transformer.place_of(crops.points[row])
+        for row, (crop, key) in enumerate(zip(crops, keys, strict=True)):
+            matrix = transformer.place_of(crop)
             if matrix is None:
                 unfit[row] = True
                 continue
             person = self._keys[key]
             number = self._people.index(person)
-            here = placing(matrix, crops.matrices[row])
-            self._traits[person, int(crops.frames[row])] = here, None
+            here = placing(matrix, crop.matrices[0])
+            self._traits[person, int(crop.frames[0])] = here, None
             own = signs(number, self._subjects[number].nonce, self._secret)
-            pixels[row] = transformer.turned(crops.pixels[row], crops.masks[row], matrix, own)
+            pixels[row] = transformer.turned(crop.pixels[0], crop.masks[0], matrix, own)
         return Rendered(pixels, unfit)

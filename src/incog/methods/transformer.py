@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
-from incog import models
+from incog import models, points
 from incog.data.faces import template
 from incog.keys import Stream
 from incog.methods.aligned import carried, laid, lay, taken
@@ -62,9 +62,12 @@ def signs_of(stream: Stream) -> Floats:
     return stream.signs(SIGNS).astype(np.float32)
 
 
-def place_of(points: Floats) -> Floats | None:
-    """Return the (2, 3) matrix to the network's template of five points (5, 2) px, or None where they are no face's."""
-    return carried(points, template("outline", SIDE))
+def place_of(crop: Crops) -> Floats | None:
+    """Return the (2, 3) matrix from a crop, a batch of one, to the network's template, or None where its points are no
+    face's. Dense points go first: in films the five are known in few frames."""
+    dense = crop.dense[0]
+    found = points.five(dense) if np.isfinite(dense).all() else crop.points[0]
+    return carried(found, template("outline", SIDE))
 
 
 def turned(pixels: Floats, mask: Floats, matrix: Floats, signs: Floats) -> Floats:
@@ -97,8 +100,8 @@ def turned_back(
 class Transformer:
     """The face as another person's, by a network and a key of 32 signs; by the negative of the key it is turned back.
 
-    Pose, expression and light stay, as the network was taught. Faces whose five points are unknown, or lie too far from
-    a frontal face's, are unfit.
+    Pose, expression and light stay, as the network was taught. Faces whose points are unknown, or lie too far from a
+    frontal face's, are unfit.
     """
 
     name: ClassVar[str] = "transformer"
@@ -151,10 +154,10 @@ class Transformer:
         if len(keys) != len(crops):
             raise ValueError(f"there must be one key per crop, got {len(keys)} keys for {len(crops)} crops")
         pixels, unfit = crops.pixels.copy(), np.zeros(len(crops), np.bool_)
-        for row, key in enumerate(keys):
-            mask, matrix = crops.masks[row], place_of(crops.points[row])
+        for row, (crop, key) in enumerate(zip(crops, keys, strict=True)):
+            matrix = place_of(crop)
             if matrix is None:
                 unfit[row] = True
-            elif (mask > 0).any():
-                pixels[row] = turned(crops.pixels[row], mask, matrix, signs_of(Stream(key, self.name)))
+            else:
+                pixels[row] = turned(crop.pixels[0], crop.masks[0], matrix, signs_of(Stream(key, self.name)))
         return Rendered(pixels, unfit)
