@@ -140,6 +140,13 @@ def test_the_key_follows_from_passphrase_salt_nonce_and_row(published: Path) -> 
     np.testing.assert_array_equal(turning.signs(0, 7, secret), turning.signs(0, 7, secret))
 
 
+def test_the_vector_of_the_documented_format() -> None:
+    secret = cipher.secret_of(Passphrase("crème brûlée"), SALT, Cost(2, 32, 4))
+    assert derive(secret, turning.PURPOSE).secret.hex().startswith("14dfae57cd06e778bef446b4")
+    signs = "".join("+" if sign > 0 else "-" for sign in turning.signs(0, 7, secret))
+    assert signs == "-+--++-+++++++-+-+--+--+---+--+-"
+
+
 def test_restoring_is_the_same_every_time(published: Path, tmp_path: Path) -> None:
     for name in ("one.png", "two.png"):
         restoring.restore(found(published / "a.png"), WRONG, tmp_path / name)
