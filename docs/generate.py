@@ -160,7 +160,9 @@ def methods_page() -> str:
         if kind.family == "generated":
             parts.append("[Faces that never existed](generator.md) says more of the network behind it.")
         if kind.family == "transformer":
-            parts.append("[Faces that a key turns](transformer.md) says more of the network and of the way back.")
+            parts.append(
+                "[Faces that a key turns](transformer.md) says more of the network and of the way back."
+            )
         if kind.keyed:
             parts.append("The result depends on a key, which is fresh in every run unless a secret is given.")
         parts.append(
