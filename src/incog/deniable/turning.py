@@ -40,11 +40,13 @@ class KeyHider(Keeping):
     mode: ClassVar[Mode] = payload.KEYS
     also: ClassVar[tuple[Claim, ...]] = (
         Claim(
-            "Whoever has the passphrase, or guesses it, sees about the face that was there; whoever tries all 2^32 "
-            "keys sees it among others, whatever the passphrase is.",
+            "Whoever has the passphrase, or guesses it, sees about the face that was there; whoever tries some of the "
+            "2^32 keys sees it among others, whatever the passphrase is.",
             holds=False,
             scope="the output with the places and nonces that it carries",
-            conditions=("trying a key takes one run of the network, and no Argon2id",),
+            conditions=(
+                "one random key in five to ten does it, in two runs of the network and without Argon2id",
+            ),
         ),
         Claim(
             "Nothing is stored by which a passphrase could be checked: each gives some face.",
@@ -53,7 +55,7 @@ class KeyHider(Keeping):
             conditions=("nobody is hidden under the passphrase a second time, in this file or another",),
         ),
         Claim(
-            "A program can sort keys by how well the faces that they give fit what is around them.",
+            "A program can sort keys by the faces that they give: the right one comes first, or nearly.",
             holds=False,
             scope="each person of the output",
             conditions=("the passphrase must be beyond guessing, and the 2^32 keys are not",),

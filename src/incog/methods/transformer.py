@@ -108,11 +108,11 @@ class Transformer:
     family: ClassVar[str] = "transformer"
     summary: ClassVar[str] = "the face turned into another person's by a key, which can turn it back"
     hides_from: ClassVar[str] = (
-        "recognisers that are not retrained; nobody who has the key or tries all of them"
+        "most recognisers that are not retrained; nobody who has the key or tries some"
     )
     weak: ClassVar[str] = (
-        "Nearly all of the old face is in the new one: whoever tries all 2^32 keys has tried the right one, and a "
-        "network may learn to do without. Faces look painted, with stripes. It is for --reversible deniable."
+        "Nearly all of the old face is in the new one: one random key in five to ten brings it back, whoever tries all "
+        "2^32 has tried the right one, and a network may learn to do without. Faces look painted, with stripes."
     )
     needs: ClassVar[tuple[str, ...]] = (NETWORK,)
     granularity: ClassVar[Literal["image", "track", "set"]] = "track"
@@ -134,10 +134,10 @@ class Transformer:
         scope = scope_of(frames)
         return (
             Claim(
-                "The old face comes back, with the loss of fine detail, for whoever has the key or tries all 2^32.",
+                "The old face comes back, with the loss of fine detail, for whoever has the key or tries some keys.",
                 holds=False,
                 scope=scope,
-                conditions=("the network ships with this package", CROP_CONDITION),
+                conditions=("the network ships with this package", "there are 2^32 keys", CROP_CONDITION),
             ),
             Claim(
                 "No bound on recognition is claimed: that the new face is taken for another person is measured, not "
