@@ -220,7 +220,8 @@ def networks_page() -> str:
         NOTE,
         "# Networks",
         "incog ships its own small networks. Each was trained by a recipe in this repository (`incog train RECIPE`, "
-        "see [training](training.md)), is stored as ONNX or, where it is a table of numbers, as NPZ, and is checked "
+        "see [training](training.md)), is stored as ONNX, compressed where it has 8 bits a number, or, where it is a "
+        "table of numbers, as NPZ, and is checked "
         "against its SHA-256 before use. Names that end in `-b` only judge: no method and no training loss ever sees "
         "them.",
         "The file is free to use; **the data that it was trained on are for research**. Whoever sells a product on "

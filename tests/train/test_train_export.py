@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import lzma
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -200,6 +201,10 @@ def test_a_recipe_asks_for_eight_bits(tmp_path: Path) -> None:
     half, eight = (export(replace(RECIPE, bits=bits), folder, task) for bits in (16, 8))
     kinds = [item.data_type for item in onnx.load_from_string(eight.data).graph.initializer]
     assert kinds.count(onnx.TensorProto.INT8) == 2
+    file, _ = write(eight, tmp_path)
+    assert file.name == "tiny.onnx.xz"
+    assert len(file.read_bytes()) < len(eight.data)
+    assert hashlib.sha256(lzma.decompress(file.read_bytes())).hexdigest() == eight.card.sha256
     assert eight.card.export_difference < 1e-3
     network, _ = exporting.load_run(RECIPE, folder, task)
     with torch.no_grad():

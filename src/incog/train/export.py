@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import lzma
 import tomllib
 import warnings
 from collections.abc import Mapping
@@ -42,7 +43,8 @@ _WORDS = ("about", "terms", "limits", "budget", "bits")
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """The file's bytes, its card, and the weights by name, to train on from: see ``incog.train.loop.Run.start``."""
+    """The file's bytes, not yet compressed, its card, and the weights by name, to train on from: see
+    ``incog.train.loop.Run.start``."""
 
     data: bytes
     card: Card
@@ -135,7 +137,7 @@ def _exported(
     card = Card(
         name=name,
         about=facts.get("about", recipe.about),
-        file=f"{name}.onnx",
+        file=f"{name}.onnx.xz" if recipe.bits == 8 else f"{name}.onnx",
         sha256=hashlib.sha256(data).hexdigest(),
         layout=facts["inputs"],
         outputs=facts["outputs"],
@@ -164,7 +166,7 @@ def write(exported: Exported, models: Path) -> tuple[Path, Path]:
     """Write NAME.onnx and NAME.card.json into the folder ``models`` and return their paths."""
     card = exported.card
     file, text = models / card.file, models / f"{card.name}.card.json"
-    file.write_bytes(exported.data)
+    file.write_bytes(lzma.compress(exported.data) if file.suffix == ".xz" else exported.data)
     text.write_text(json.dumps(asdict(card), indent=2, ensure_ascii=False) + "\n", "utf-8")
     return file, text
 

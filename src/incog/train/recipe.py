@@ -29,7 +29,8 @@ class Recipe:
     resolutions: (share of the budget, side in pixels) in rising order, from share 0.
     average: decay per step of the moving average of the weights that ships; average_start: share of the budget.
     template, size: how faces are aligned, see ``incog.data.faces``. network, options: for the task to read.
-    bits: that each number of a kernel or matrix takes in the file: 16, or 8 with a factor for each output channel.
+    bits: that each number of a kernel or matrix takes in the file: 16, or 8 with a factor for each output channel; the
+    file is then compressed too.
     about, terms, limits: for the card: what the network does, the terms of each source, what not to expect.
     """
 
