@@ -14,6 +14,7 @@ from scipy.ndimage import gaussian_filter
 from incog import compose, geometry
 from incog.methods import make
 from incog.methods.base import Method, Rendered
+from incog.points import COUNT, five
 from incog.track import single
 from incog.types import Bytes, Crops, Face, Frame, Key, Layout
 
@@ -188,3 +189,17 @@ def test_no_pattern_of_another_face_is_in_the_feather_either() -> None:
     assert where.sum() > 50
     assert detail[crop.masks[0] >= 1].max() > 0.2
     assert detail[where].max() < 0.1
+
+
+def test_where_no_detector_looked_five_points_are_those_of_the_landmarks() -> None:
+    dense = np.random.default_rng(2).uniform(40, 110, (COUNT, 2)).astype(np.float32)
+    (outline,) = compose.eggs(textured(), [LARGE], 1.25)
+    job = compose.Job(single([LARGE])[0], LARGE, make("fill", {}), Key(bytes(32)))
+    for own in (None, dense[:5] + 1):
+        face = replace(LARGE, points=own)
+        jobs = [replace(job, face=face)]
+        ((_, crop),) = compose.crops(textured(), jobs, [replace(outline, dense=dense)])
+        found = geometry.apply(crop.matrices[0], crop.points[0])
+        np.testing.assert_allclose(found, five(dense) if own is None else own, atol=1e-2)
+    ((_, crop),) = compose.crops(textured(), [job], [outline])
+    assert np.isnan(crop.points).all()

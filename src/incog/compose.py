@@ -13,7 +13,7 @@ from incog.methods import DEFAULT, METHODS
 from incog.methods.base import Method
 from incog.outline import Seen
 from incog.perceive.attributes import LOOK
-from incog.points import COUNT
+from incog.points import COUNT, five
 from incog.types import Crops, Face, Floats, Frame, Key, Track
 
 
@@ -224,10 +224,13 @@ def _crops(
             filled = geometry.to_crop(colour.rgb(crowd.filled, region), inside, size)
             pixels[row] = np.where(((others > 0) & (masks[row] < 1))[..., None], filled, pixels[row])
         scale[row] = face.size / pixels_per_crop
-        if face.points is not None:
-            points[row] = geometry.apply(inverse, face.points)
         if seen.dense is not None:
             dense[row] = geometry.apply(inverse, seen.dense)
+        # Where no detector looked, as between two looks at a film, the five are those of the others.
+        if face.points is not None:
+            points[row] = geometry.apply(inverse, face.points)
+        elif seen.dense is not None:
+            points[row] = five(dense[row])
     return Crops(
         pixels,
         masks,
