@@ -558,6 +558,9 @@ GU_FURTHER = (
 GU_SHIFTS = {"box": (1.81, 1.62, 1.91), "points": (0.94, 0.76, 0.89)}
 """The same, table 3: CASIA, LFW, FFHQ."""
 
+GU_SIGMAS = 3
+"""Standard deviations above chance from which recoveries count as told apart."""
+
 GU_LFW = {"dssim": 0.03, "l1": 0.04, "l2": 0.004}
 
 GU_SECONDS, GU_FACES = 0.0266, 12
@@ -607,8 +610,11 @@ def gu_faces(result: dict[str, Any]) -> list[str]:
         ]
         for row, name in enumerate(("CASIA", "LFW", "FFHQ"))
     ]
-    apart = ", ".join(f"{one['accuracy']:.1%} by {name}" for name, one in result["told apart"].items())
-    tested = next(iter(result["told apart"].values()))["tested"]
+    apart = result["told apart"]
+    accuracies = ", ".join(f"{one['accuracy']:.1%} by {name}" for name, one in apart.items())
+    tested = next(iter(apart.values()))["tested"]
+    told = max(one["sigma"] for one in apart.values()) > GU_SIGMAS
+    near = kinds["between keys"]["high"] < kinds["different people"]
     return [
         "### Who is taken for whom",
         f"{result['faces']} faces of {result['people']} held-out people of LFW, whole crops of 128 px with hair and "
@@ -616,7 +622,8 @@ def gu_faces(result: dict[str, Any]) -> list[str]:
         "negative of a wrong key makes of A. Shares of pairs above the threshold that one in a thousand pairs of "
         "untouched pictures of different people exceeds, with 95 % intervals over people. dlib's network had no part "
         "in training; `incog-b` had none either, but its teacher is of the family of those that had; `incog` was a "
-        "judge in training, and its figures are no claim. Pairs of one picture share pose, light, hair and background; "
+        "judge in training, and its figures are no claim. How good each is itself, the row of another picture and the "
+        "original tells. Pairs of one picture share pose, light, hair and background; "
         "pairs with another picture of the person do not.",
         table(["taken for one person", *judges], rows),
         "Gu et al. show this as curves (figure 4), whose numbers are not to be had; people took A for I in 4.7 % of "
@@ -643,12 +650,20 @@ def gu_faces(result: dict[str, Any]) -> list[str]:
         "### How far keys take a face",
         f"Mean of 1 - cosine by dlib between what {kinds['keys']} keys make of one face, {kinds['faces']} faces: "
         f"{between(kinds['between keys'], '.3f')}. Between untouched pictures of one person it is "
-        f"{kinds['one person']:.3f}, of different people {kinds['different people']:.3f}: keys give faces that are "
-        "less unlike each other than strangers are.",
+        f"{kinds['one person']:.3f}, of different people {kinds['different people']:.3f}: the faces that keys give "
+        + (
+            "are less unlike each other than strangers are."
+            if near
+            else "are as unlike each other as strangers."
+        ),
         "### Whether a right recovery can be told from a wrong one",
         "Classifiers that saw, of other people, A, the recovery, and figures of sharpness, seam and background, half "
-        f"right and half wrong: {apart}, of {tested}. One half is chance. **Deniability does not hold against "
-        "somebody who has the network.**",
+        f"right and half wrong: {accuracies}, of {tested}. One half is chance. "
+        + (
+            "**Wrong recoveries do not look like right ones to somebody who has the network: they deny nothing.**"
+            if told
+            else f"That is within {GU_SIGMAS} standard deviations of chance."
+        ),
     ]
 
 

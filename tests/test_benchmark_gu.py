@@ -245,3 +245,36 @@ def test_the_page_shows_what_was_measured_and_what_was_not() -> None:
     assert "| 1 | 1,024 | 0.025 | 75.0% |" in text
     assert "| cycle | 0.040 | 0.01 |" in text
     assert "(145 s on a Titan V" in text
+
+
+@pytest.mark.parametrize("sigma", [0.5, 9.0])
+def test_the_page_judges_by_the_figures(sigma: float) -> None:
+    shares = {"I and A": figure(0.005), "I and R": figure(1.0), **{
+        name: figure(0.1)
+        for name in (
+            "I and WR", "WR and A", "A and A of another key", "other picture and I", "other picture and A",
+            "other picture and R", "other picture and WR",
+        )
+    }}  # fmt: skip
+    faces = {
+        "faces": 10,
+        "people": 5,
+        "verification": {"dlib": shares},
+        "shift": {
+            "found before": 1.0,
+            "scale": 0.5,
+            "centerface": {"A": {"found": 0.9, "box": figure(2.0), "points": figure(2.28)}},
+            "landmarks": {"A": figure(1.0)},
+        },
+        "variety": {
+            "keys": 8, "faces": 4, "one person": 0.05,
+            "between keys": figure(0.05 * sigma), "different people": 0.16,
+        },
+        "told apart": {"trees": {"accuracy": 0.9, "sigma": sigma, "tested": 100}},
+    }  # fmt: skip
+    text = "\n".join(tables.gu_faces(faces))
+    assert "| original, and what the key makes of it | 0.5% (0.2% to 1.0%) |" in text
+    assert "As good as published (1 against 1.62) for boxes" in text
+    assert "1.5 times the published figure (1.14 against 0.76) for points" in text
+    assert ("they deny nothing" in text) is (sigma > 3)
+    assert ("less unlike each other" in text) is (sigma < 3)
