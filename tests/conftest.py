@@ -21,6 +21,7 @@ from matplotlib import cbook
 from PIL import Image, ImageOps
 
 from incog import cli, geometry, parallel
+from incog.cli.wishes import cores
 from incog.colour import rgb8
 from incog.media import open_source
 from incog.perceive.calibration import Calibration, Tail
@@ -54,7 +55,7 @@ def admiral() -> Picture:
 @pytest.fixture(scope="session")
 def perception() -> Perception:
     """Return the detectors, the same that the command line uses by default, loaded once."""
-    return parallel._perception("centerface", 0.4, "cpu", cli._cores())
+    return parallel._perception("centerface", 0.4, "cpu", cores())
 
 
 @pytest.fixture(scope="session")
@@ -71,6 +72,24 @@ def photo(tmp_path: Path, astronaut: Picture) -> Path:
     path = tmp_path / "holiday.png"
     Image.fromarray(astronaut).save(path)
     return path
+
+
+@pytest.fixture
+def blocked() -> Callable[[Path, Path, str], None]:
+    """Return a function that puts a folder that is not empty, or the original and a link to it, where a file is to lie:
+    the place, the original, and how."""
+
+    def block(place: Path, original: Path, how: str) -> None:
+        if how == "folder":
+            place.mkdir()
+            (place / "kept.txt").write_text("kept")
+        elif how == "original is a link to it":
+            original.rename(place)
+            original.symlink_to(place)
+        else:
+            place.symlink_to(original)
+
+    return block
 
 
 WriteClip = Callable[..., Path]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from incog import gallery
-from incog.errors import InputError, VaultError
+from incog.errors import InputError, OutputError, VaultError
 from incog.gallery import MOST, Gallery, Known
 from incog.keys import Secret
 from incog.perceive.embedder import unit
@@ -43,7 +43,7 @@ def test_what_goes_in_comes_out(people: Gallery, tmp_path: Path) -> None:
         assert (one.name, one.given, one.tries) == (other.name, other.given, other.tries)
         np.testing.assert_array_equal(one.look, other.look)
         np.testing.assert_allclose(one.vectors, other.vectors, atol=1e-3)
-    gallery.write(path, Gallery(people.secret), PHRASE, cost=CHEAP)
+    gallery.write(path, replace(found, people=()), PHRASE, cost=CHEAP)
     assert gallery.read(path, PHRASE).people == ()
 
 
@@ -64,6 +64,20 @@ def test_it_is_open_to_nobody_else(people: Gallery, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read"):
         gallery.read(tmp_path / "nowhere", PHRASE)
     assert "name" not in repr(people) + repr(people.people[0])
+
+
+def test_two_runs_at_once_lose_nobody(people: Gallery, tmp_path: Path) -> None:
+    path = tmp_path / "people.gallery"
+    gallery.write(path, people, PHRASE, cost=CHEAP)
+    one, other = (gallery.read(path, PHRASE) for _ in range(2))
+    gallery.write(path, replace(one, people=(*one.people, known(4))), PHRASE, cost=CHEAP)
+    for late in (other, people):
+        with pytest.raises(OutputError, match="changed by another run"):
+            gallery.write(path, late, PHRASE, cost=CHEAP)
+    path.unlink()
+    with pytest.raises(OutputError, match="changed by another run"):
+        gallery.write(path, other, PHRASE, cost=CHEAP)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("suffix", [".jpg", gallery.SUFFIX])

@@ -15,7 +15,8 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from incog import cli, parallel, writing
+from incog import parallel, writing
+from incog.cli.wishes import cores
 from incog.errors import IncogError, OutputError, UsageError
 from incog.keys import Secret
 from incog.parallel import Job, Outcome, Settings, beside, check_targets, nameless, same_suffix
@@ -33,7 +34,7 @@ def settings(**changes: Any) -> Settings:
         "detector": "centerface",
         "threshold": 0.4,
         "device": "cpu",
-        "threads": cli._cores(),
+        "threads": cores(),
         "seeded": True,
     }
     return Settings(**{**plain, **changes})
@@ -243,5 +244,5 @@ def test_a_read_only_umask_and_options_reach_the_file(photo: Path) -> None:
 
 
 def test_detectors_are_loaded_once() -> None:
-    first, second = (parallel._perception("centerface", 0.4, "cpu", cli._cores()) for _ in range(2))
+    first, second = (parallel._perception("centerface", 0.4, "cpu", cores()) for _ in range(2))
     assert first is second

@@ -13,7 +13,8 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from incog import cli, parallel, people, pipeline, rescan, track
+from incog import parallel, people, pipeline, rescan, track
+from incog.cli import plans
 from incog.errors import InputError, UsageError
 from incog.keys import Secret
 from incog.media import open_source
@@ -614,7 +615,7 @@ def test_samples_are_the_best_views_at_a_bounded_rate() -> None:
 def aware(monkeypatch: pytest.MonkeyPatch, measured: Calibration, knowing: Perception) -> None:
     """Have the command line use the stand-in."""
     monkeypatch.setattr(parallel, "_perception", lambda *settings: knowing)
-    monkeypatch.setattr(cli, "Perception", lambda **settings: knowing)
+    monkeypatch.setattr(plans, "Perception", lambda **settings: knowing)
     parallel.enrolled.cache_clear()
 
 

@@ -6,6 +6,7 @@ holds the secret too that faces and names come from, so who loses the file or th
 
 from __future__ import annotations
 
+import hashlib
 import io
 import secrets
 import zipfile
@@ -15,7 +16,7 @@ from typing import Self
 
 import numpy as np
 
-from incog.errors import InputError, VaultError
+from incog.errors import InputError, OutputError, VaultError
 from incog.keys import SALT_BYTES, Secret
 from incog.media.files import pending
 from incog.perceive.attributes import LOOK
@@ -62,10 +63,12 @@ class Known:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Gallery:
-    """secret: that all faces and names come from. people: those of earlier runs."""
+    """secret: that all faces and names come from. people: those of earlier runs. digest: of the file that it was read
+    from, empty for a new one."""
 
     secret: Secret = field(default_factory=Secret.fresh)
     people: tuple[Known, ...] = ()
+    digest: str = ""
 
     def dump(self) -> bytes:
         """Return the gallery as NPZ, vectors in half precision. It is to be sealed, not written as it is."""
@@ -120,12 +123,12 @@ def read(path: Path, passphrase: Passphrase) -> Gallery:
     ]
     if [suffix for suffix, _ in found] != [SUFFIX]:
         raise VaultError("what is sealed here is no gallery")
-    return Gallery.load(found[0][1])
+    return replace(Gallery.load(found[0][1]), digest=hashlib.sha256(data).hexdigest())
 
 
 def write(path: Path, gallery: Gallery, passphrase: Passphrase, *, cost: Cost | None = None) -> None:
-    """Seal a gallery into a file that its owner alone can read, in the place of the one that is there. Raises
-    OutputError."""
+    """Seal a gallery into a file that its owner alone can read, in the place of the one that it was read from. Raises
+    OutputError, also when another run has changed that one since, whose people would be lost."""
     header = Header(cost or Cost(), secrets.token_bytes(SALT_BYTES), bytes(32))
     ring = fresh()
     payload = replace(Payload.of(FILE, gallery.dump()), suffix=SUFFIX)
@@ -133,4 +136,9 @@ def write(path: Path, gallery: Gallery, passphrase: Passphrase, *, cost: Cost | 
     sealed = made(header, ring, [lock], [(Part(FILE, 1, payload.padded), payload)])
     with pending(path, overwrite=True, private=True) as file:
         file.path.write_bytes(b"".join(written(sealed.header, sealed.bodies())))
+        there = hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else ""
+        if there != gallery.digest:
+            raise OutputError(
+                "the gallery was changed by another run since it was read", hint="run this one again"
+            )
         file.publish()

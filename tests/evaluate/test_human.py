@@ -21,8 +21,10 @@ from scipy import stats
 from incog.cli.human import sheet_place
 from incog.data.faces import template
 from incog.errors import InputError, OutputError, UsageError
-from incog.evaluate import human
-from incog.evaluate.human import Key, Pair, d_prime, draw, read_answers, score
+from incog.evaluate import human_sheet
+from incog.evaluate.human_pairs import Pair, draw, traits
+from incog.evaluate.human_records import Key
+from incog.evaluate.human_score import d_prime, read_answers, score
 from incog.evaluate.samples import GREY, Item
 from incog.perceive.attributes import Attributes
 from incog.types import Bytes, Face
@@ -61,8 +63,8 @@ def views(items: list[Item]) -> dict[str, list[Bytes]]:
 @pytest.fixture(scope="module")
 def made(items: list[Item], views: dict[str, list[Bytes]]) -> tuple[str, Key]:
     pairs = draw(items, METHODS, pairs=20, seed=3)
-    sides = human.crops(pairs, items, views)
-    return human.sheet(sides), human.key(pairs, items, sides, seed=3)
+    sides = human_sheet.crops(pairs, items, views)
+    return human_sheet.sheet(sides), human_sheet.key(pairs, items, sides, seed=3)
 
 
 # Drawing
@@ -129,7 +131,7 @@ def test_traits_are_the_likeliest_over_a_persons_pictures(items: list[Item]) -> 
         return Attributes(age, 5, np.array([male, 1 - male], np.float32), rest, rest[:3])
 
     looks = [look(0.9, 20), look(0.2, 40), look(0.3, 40)]
-    assert human.traits(items[:3], looks) == {"person 0": ["gender female", "ethnicity black", "age 30"]}
+    assert traits(items[:3], looks) == {"person 0": ["gender female", "ethnicity black", "age 30"]}
 
 
 def test_pairs_that_cannot_be_drawn_are_refused(items: list[Item]) -> None:
@@ -154,7 +156,7 @@ def test_pairs_that_cannot_be_drawn_are_refused(items: list[Item]) -> None:
 def test_few_people_make_a_smaller_sheet(items: list[Item]) -> None:
     looks: Any = [SimpleNamespace(gender=[1.0, 0.0], ethnicity=[1.0] + [0.0] * 4, age=40.0)] * 6
     views = dict.fromkeys("abc", lambda some: [one.picture for one in some])
-    _, made = human.export(items[:6], looks, views)
+    _, made = human_sheet.export(items[:6], looks, views)
     # Two people with three pictures make twelve pairs of one person.
     assert Counter(pair.method for pair in made.pairs) == {"a": 6, "b": 6, "c": 6, None: 2}
 
@@ -188,7 +190,7 @@ def test_the_key_says_which_picture_is_where(made: tuple[str, Key], items: list[
 
 def test_the_whole_picture_shows_surroundings(items: list[Item], views: dict[str, list[Bytes]]) -> None:
     pairs = [Pair(0, 1, "weak", True, False)]
-    (left, _), *_ = human.crops(pairs, items, views, shown="picture")
+    (left, _), *_ = human_sheet.crops(pairs, items, views, shown="picture")
     view = cv2.imdecode(np.frombuffer(left, np.uint8), 1)
     assert view[40].std() > 10
     # The crop reaches beyond this small picture: there it is grey.
@@ -214,7 +216,7 @@ def test_the_sheet_tells_nothing_but_pictures(made: tuple[str, Key], items: list
     coded = [base64.b64decode(one) for one in re.findall(r"base64,([^\"]+)", text)]
     heads = {one[: one.index(b"\xff\xda")] for one in coded}
     assert len({len(head) for head in heads}) == 1, "nothing but one coder's tables stands before the pixels"
-    assert {decoded.shape for decoded in decoded(text)} == {(human.SIDE, human.SIDE, 3)}
+    assert {decoded.shape for decoded in decoded(text)} == {(human_sheet.SIDE, human_sheet.SIDE, 3)}
 
 
 def test_the_sheet_needs_nothing_else_and_can_call_nobody(made: tuple[str, Key]) -> None:

@@ -146,7 +146,7 @@ def evaluate(
     """
     screen = Screen(quiet=quiet)
     with failing(screen):
-        from incog.evaluate.human import export
+        from incog.evaluate.human_sheet import export
         from incog.evaluate.page import names_of, page
         from incog.evaluate.run import FULL, QUICK, Settings
         from incog.evaluate.run import evaluate as run

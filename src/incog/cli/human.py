@@ -20,7 +20,7 @@ from incog.media.walk import printable
 
 if TYPE_CHECKING:
     from incog.evaluate.document import Value
-    from incog.evaluate.human import HumanScore, Key
+    from incog.evaluate.human_records import HumanScore, Key
 
 Human = Annotated[
     bool,
@@ -55,8 +55,9 @@ def score(
     """
     screen = Screen(quiet=quiet)
     with failing(screen):
-        from incog.evaluate.human import Key, read_answers
-        from incog.evaluate.human import score as scored
+        from incog.evaluate.human_records import Key
+        from incog.evaluate.human_score import read_answers
+        from incog.evaluate.human_score import score as scored
 
         places = [path.resolve() for path in answers]
         for path, place in zip(answers, places, strict=True):

@@ -1,18 +1,21 @@
-"""A report in two files, one for people and one for programs: both appear, or neither."""
+"""Where reports are written: of files that were hidden, and of evaluations."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from incog.errors import OutputError
+from incog import parallel
+from incog.errors import OutputError, UsageError
 from incog.media.files import pending
+from incog.media.walk import printable
+from incog.report import FileReport
 
 
 @contextmanager
 def reports(folder: Path, *, overwrite: bool) -> Iterator[tuple[Path, Path]]:
-    """Yield the paths to write report.json and report.html to; they are published when all went well.
+    """Yield the paths to write report.json and report.html to: both appear, when all went well, or neither.
 
     The folder is made. Raises OutputError when it is a file, or holds such reports that may not be overwritten.
     """
@@ -26,3 +29,29 @@ def reports(folder: Path, *, overwrite: bool) -> Iterator[tuple[Path, Path]]:
         yield told.path, shown.path
         told.publish()
         shown.publish()
+
+
+@contextmanager
+def report_place(
+    path: Path | None, overwrite: bool, inputs: Sequence[Path], targets: Sequence[Path]
+) -> Iterator[Callable[[str], None]]:
+    """Yield the function that writes the report; the place is tried before the work begins."""
+    if path is None:
+        yield lambda text: None
+        return
+    if parallel.place(path) in {parallel.place(target) for target in targets}:
+        raise UsageError(f"--report must be a file of its own, got the output {printable(path)}")
+    with pending(path, overwrite=overwrite, inputs=inputs) as file:
+
+        def save(text: str) -> None:
+            file.path.write_text(text + "\n", encoding="utf-8")
+            file.publish()
+
+        yield save
+
+
+def named(outcome: parallel.Outcome, names: dict[int, Path], wanted: bool) -> FileReport:
+    """Return the report of a file, with its name where that is wanted."""
+    if not wanted:
+        return outcome.report
+    return outcome.report.model_copy(update={"name": printable(names[outcome.job.number])})
