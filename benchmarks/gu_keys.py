@@ -26,7 +26,7 @@ BITS = 8
 """Signs that are varied: the others stay."""
 
 SWEEPS = (16, 32)
-CELL = 64
+CELL = 48
 """Side of a face on the sheet, px."""
 
 BATCHES = 4
@@ -164,7 +164,7 @@ def part(turner: Turner, given: argparse.Namespace) -> dict[str, Any]:
         keys = neighbours(fixed[number])
         made = turner(np.repeat(pixels[None], len(keys), 0), keys)
         if not number and given.sheet:
-            Image.fromarray(sheet(made)).save(given.sheet, quality=85)
+            Image.fromarray(sheet(made)).save(given.sheet, quality=80)
         swept.append(by_distance(judge(made, [five] * len(made)), keys, threshold))
     began, spent = time.perf_counter(), time.process_time()
     for _ in range(BATCHES):

@@ -744,7 +744,7 @@ def gu_keys(result: dict[str, Any]) -> list[str]:
     return [
         "### Neighbouring keys",
         "All 256 keys that share 24 signs, for the face of Eileen Collins (NASA, public domain), with the network "
-        "that was measured:",
+        "that was measured. How natural they look, the picture tells; nobody was asked.",
         "![256 keys that share 24 signs, for one face](images/transformer-keys.jpg)",
         f"The same for {near['faces']} faces: how far the results of two keys are by dlib (1 - cosine), and how many "
         "are taken for one person.",

@@ -137,9 +137,9 @@ def test_neighbours_are_all_keys_with_the_other_signs() -> None:
 def test_the_sheet_shows_keys_in_rows() -> None:
     made = np.repeat(np.arange(256, dtype=np.uint8), 128 * 128 * 3).reshape(256, 128, 128, 3)
     picture = gu_keys.sheet(made)
-    assert picture.shape == (1024, 1024, 3)
-    assert picture[0, 64, 0] == 1
-    assert picture[64, 0, 0] == 16
+    assert picture.shape == (768, 768, 3)
+    assert picture[0, 48, 0] == 1
+    assert picture[48, 0, 0] == 16
 
 
 def test_ranks_tell_an_oracle_from_chance() -> None:
