@@ -141,8 +141,8 @@ def trial_of(sample: Sample, hulls: FaceHulls, wrong: int) -> Trial | None:
     secrets += [Secret.fresh() for _ in range(wrong)]
     found, told = [], []
     for secret in secrets:
-        people = restoring.people_of(payload, secret)
-        drawn = np.asarray(restoring.Redrawing(payload, people)(frame_of(published)).planes[0], np.uint8)
+        redrawing = restoring.Redrawing(payload, restoring.draws(payload, secret))
+        drawn = np.asarray(redrawing(frame_of(published)).planes[0], np.uint8)
         found.append(drawn)
         told.append(attacked(drawn, published, face, payload, secret, hulls))
     read = reading.read(model.load(), crop.pixels[0], crop.dense[0])

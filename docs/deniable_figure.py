@@ -21,6 +21,7 @@ from incog.deniable.hiding import Deniable
 from incog.keys import Secret
 from incog.media import open_source
 from incog.methods.appearance import AppearanceReplace
+from incog.methods.base import Method
 from incog.pipeline import Options, Perception
 from incog.types import Bytes
 from incog.vault.header import Cost
@@ -33,18 +34,21 @@ PLACE = Path(__file__).resolve().parent / "images" / "deniable.jpg"
 PHRASES = ("right", "wrong", "worse", "worst")
 
 
-def row_of(picture: Bytes, perception: Perception, folder: Path) -> Bytes:
-    """Return the cells of the largest face of a picture (H, W, 3) uint8, side by side."""
-    source, target = folder / "before.png", folder / "after.png"
+def row_of(
+    picture: Bytes, perception: Perception, folder: Path, method: Method, suffix: str = ".png"
+) -> Bytes:
+    """Return the cells of the largest face of a picture (H, W, 3) uint8, side by side. suffix: of the files."""
+    source, target = folder / f"before{suffix}", folder / f"after{suffix}"
+    back = folder / f"back{suffix}"
     Image.fromarray(picture).save(source)
     options = Options(overwrite=True, deniable=Deniable(Passphrase(PHRASES[0]), Cost(1, 8, 1)))
-    pipeline.hide(source, target, AppearanceReplace(), Secret.fresh(), perception, options=options)
+    pipeline.hide(source, target, method, Secret.fresh(), perception, options=options)
     carried = files.find(target)
     assert carried is not None
     found = [picture, _picture(target)]
     for phrase in PHRASES:
-        restoring.restore(carried, Passphrase(phrase), folder / "back.png", overwrite=True)
-        found.append(_picture(folder / "back.png"))
+        restoring.restore(carried, Passphrase(phrase), back, overwrite=True)
+        found.append(_picture(back))
     outline = max(carried.payload.faces, key=lambda face: face.size).outline
     x, y = (outline.min(0) + outline.max(0)) / 2
     half = 0.62 * float(np.ptp(outline, axis=0).max())
@@ -58,12 +62,17 @@ def _picture(path: Path) -> Bytes:
     return rgb8(next(iter(open_source(path).frames())))
 
 
+def people() -> tuple[Bytes, Bytes]:
+    """Return the pictures of both, (H, W, 3) uint8."""
+    admiral = Image.open(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)).convert("RGB")
+    return data.astronaut(), np.asarray(admiral)
+
+
 def main() -> None:
     """Draw the figure."""
     perception = Perception()
-    admiral = Image.open(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)).convert("RGB")
     with tempfile.TemporaryDirectory() as folder:
-        rows = [row_of(one, perception, Path(folder)) for one in (data.astronaut(), np.asarray(admiral))]
+        rows = [row_of(one, perception, Path(folder), AppearanceReplace()) for one in people()]
     Image.fromarray(np.concatenate(rows)).save(PLACE, quality=88)
 
 

@@ -159,6 +159,10 @@ def methods_page() -> str:
             )
         if kind.family == "generated":
             parts.append("[Faces that never existed](generator.md) says more of the network behind it.")
+        if kind.family == "transformer":
+            parts.append(
+                "[Faces that a key turns](transformer.md) says more of the network and of the way back."
+            )
         if kind.keyed:
             parts.append("The result depends on a key, which is fresh in every run unless a secret is given.")
         parts.append(
@@ -216,7 +220,8 @@ def networks_page() -> str:
         NOTE,
         "# Networks",
         "incog ships its own small networks. Each was trained by a recipe in this repository (`incog train RECIPE`, "
-        "see [training](training.md)), is stored as ONNX or, where it is a table of numbers, as NPZ, and is checked "
+        "see [training](training.md)), is stored as ONNX, compressed where it has 8 bits a number, or, where it is a "
+        "table of numbers, as NPZ, and is checked "
         "against its SHA-256 before use. Names that end in `-b` only judge: no method and no training loss ever sees "
         "them.",
         "The file is free to use; **the data that it was trained on are for research**. Whoever sells a product on "

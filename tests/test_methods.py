@@ -26,7 +26,7 @@ EVERY_ALONE = pytest.mark.parametrize(
     "name", [name for name, method in METHODS.items() if method.granularity != "set"]
 )
 """Methods that are applied to one face, not fitted to a set of people: those have a contract of their own."""
-FAMILIES = ("obscure", "subspace", "autoencoder", "generated")
+FAMILIES = ("obscure", "subspace", "autoencoder", "generated", "transformer")
 COVERS = ("fill", "blackout")
 """The methods that let no pixel of the face survive, and so need no warning."""
 ALTERS = ("fill", "blackout", "pixelate", "blur", "low-resolution", "dp-pixelate")

@@ -179,6 +179,7 @@ def render(
         hider = hider_of(
             source, plan, method, key_of, options.deniable, options.mask_scale, perception, who, progress
         )
+    averaged = hider is None or hider.mode.averaged
     changed = Changed(source)
     witness = hider.witness if hider else (changed if options.sealing else None)
     comparison = Comparison(perception.recogniser) if options.compare else None
@@ -191,7 +192,9 @@ def render(
                 lambda: watched(source, "hiding", progress),
                 plan,
                 file.path,
-                Drawing(hider or method, key_of, perception.hulls, options.mask_scale, who),
+                Drawing(
+                    hider or method, key_of, perception.hulls, options.mask_scale, who, averaged=averaged
+                ),
                 options.output,
                 recognised,
                 comparison,

@@ -10,9 +10,12 @@ from pathlib import Path
 from incog import compose
 from incog.deniable import files as deniable_files
 from incog.deniable.hiding import Codes, Deniable, Hider
+from incog.deniable.keeping import Keeping
+from incog.deniable.turning import KeyHider
 from incog.errors import PlanError, UsageError
 from incog.media.base import Source
 from incog.methods.base import Method
+from incog.methods.transformer import Transformer
 from incog.perception import Perception, Progress, watched
 from incog.plan import Plan, Times, digest
 from incog.report import ClaimReport, VaultReport
@@ -69,14 +72,18 @@ def hider_of(
     perception: Perception,
     who: Subjects,
     progress: Progress,
-) -> Hider:
-    """Return what hides faces so that any passphrase brings some back, with the codes of the plan's people. Raises
-    UsageError for people enrolled by name, whose faces are the same in several files."""
+) -> Keeping:
+    """Return what hides faces so that any passphrase brings some back, with the plan's people, and the codes of their
+    faces where it draws by them. Raises UsageError for people enrolled by name, whose faces are the same in several
+    files."""
     if who.keys:
         raise UsageError(
             "people enrolled by name must not be hidden deniably: files with one face can be compared"
         )
     people_of = {track: person for track, person in who.of.items() if isinstance(person, int)}
+    if isinstance(method, Transformer):
+        of = {item.id: people_of.get(item.id, item.id) for item in plan.tracks}
+        return KeyHider(method, of, deniable, {key_of(track): person for track, person in of.items()})
     codes, keys = Codes(people_of), dict[Key, int]()
     drawing = Drawing(method, key_of, perception.hulls, mask_scale, who)
     for looked, tracks in looked_at(watched(source, "reading", progress), Times(), plan, drawing):
@@ -117,7 +124,7 @@ def denied(
     file: Path,
     target: Path,
     source: Source,
-    hider: Hider,
+    hider: Keeping,
     frames: int,
     covers: Callable[[int, int], bool],
     *,

@@ -32,7 +32,8 @@ Witness = Callable[[Frame, Frame, Sequence[compose.Drawn]], None]
 @dataclass(frozen=True, slots=True)
 class Drawing:
     """How faces are drawn. key_of: the key of a track. mask_scale: see ``incog.pipeline.Options``. subjects: whose the
-    tracks are, and how these people shall look. safest: hides a face that the method cannot do."""
+    tracks are, and how these people shall look. safest: hides a face that the method cannot do. averaged: whether faces
+    that are drawn for a whole track are averaged over it, see ``incog.calm``."""
 
     method: Method
     key_of: Callable[[int], Key]
@@ -40,6 +41,7 @@ class Drawing:
     mask_scale: float
     subjects: Subjects = field(default_factory=Subjects)
     safest: Method = field(default_factory=lambda: METHODS[DEFAULT]())
+    averaged: bool = True
 
 
 @dataclass(slots=True)
@@ -97,7 +99,8 @@ def write(
             looked = looked_at(frames(), times, plan, drawing)
             scenes = _scenes(looked, drawing, done, comparison)
             # What is drawn for a whole track moves with it; other methods show each frame as it is.
-            for scene in calm.calmed(scenes) if drawing.method.granularity == "track" else scenes:
+            steady = drawing.averaged and drawing.method.granularity == "track"
+            for scene in calm.calmed(scenes) if steady else scenes:
                 frame = compose.lay(scene.frame, scene.drawn) if scene.drawn else scene.frame
                 if witness is not None and scene.drawn:
                     witness(scene.frame, frame, scene.drawn)

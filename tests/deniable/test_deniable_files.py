@@ -222,7 +222,7 @@ def test_there_is_no_authenticator(published: Path) -> None:
             assert place >= HEAD_BYTES + words
             refused += 1
             continue
-        rgb = rgb8(restoring.Redrawing(made, restoring.people_of(made, secret))(frame))
+        rgb = rgb8(restoring.Redrawing(made, restoring.draws(made, secret))(frame))
         assert rgb.shape == (256, 256, 3)
         drawn += 1
     assert drawn > 4 * refused
@@ -231,9 +231,8 @@ def test_there_is_no_authenticator(published: Path) -> None:
 @pytest.mark.parametrize("phrase", [RIGHT, WRONG])
 def test_restored_faces_of_a_film_are_averaged_in_time(published: Path, phrase: Passphrase) -> None:
     made = found(published / "a.mp4").payload
-    redrawn = restoring.Redrawing(
-        made, restoring.people_of(made, cipher.secret_of(phrase, made.salt, made.cost))
-    )
+    secret = cipher.secret_of(phrase, made.salt, made.cost)
+    redrawn = restoring.Redrawing(made, restoring.draws(made, secret))
     frames = list(open_source(published / "a.mp4").frames())
     inside = np.abs(rgb8(redrawn(frames[0])).astype(int) - rgb8(frames[0])).max(2) > 20
 
@@ -257,7 +256,7 @@ def test_the_faces_of_a_film_are_gone_through_once(published: Path) -> None:
 
     made = found(published / "a.mp4").payload
     faces = Counted(made.faces)
-    redrawn = restoring.Redrawing(replace(made, faces=faces), restoring.people_of(made, Secret.from_seed(1)))
+    redrawn = restoring.Redrawing(replace(made, faces=faces), restoring.draws(made, Secret.from_seed(1)))
     changed = [
         not np.array_equal(rgb8(redrawn(frame)), rgb8(frame))
         for frame in open_source(published / "a.mp4").frames()
@@ -306,8 +305,8 @@ def test_whoever_has_no_code_has_random_bits_and_stays_filled(collins: Face) -> 
     assert not made.faces
     assert (made.subjects[0].words == again.subjects[0].words).mean() < 0.05
     frame = Frame((np.full((80, 80, 3), 90, np.uint8),), Layout("rgb"))
-    people = restoring.people_of(made, Secret.fresh())
-    np.testing.assert_array_equal(restoring.Redrawing(made, people)(frame).planes[0], frame.planes[0])
+    drawing = restoring.draws(made, Secret.fresh())
+    np.testing.assert_array_equal(restoring.Redrawing(made, drawing)(frame).planes[0], frame.planes[0])
 
 
 def test_a_face_that_was_filled_leaves_no_code(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import lzma
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,10 @@ torch = pytest.importorskip("torch", reason="needs the extra [train]")
 
 from torch import Tensor, nn  # noqa: E402
 
-from incog.errors import InputError, TrainingError  # noqa: E402
+from incog.errors import InputError, TrainingError, UsageError  # noqa: E402
 from incog.models import Card  # noqa: E402
 from incog.train import export as exporting  # noqa: E402
-from incog.train.export import difference, export, halved, to_onnx, write  # noqa: E402
+from incog.train.export import difference, eighths, export, halved, rounded, to_onnx, write  # noqa: E402
 from incog.train.loop import Batch, Run, open_folder  # noqa: E402
 from incog.train.nets import Trunk  # noqa: E402
 from incog.train.recipe import Recipe  # noqa: E402
@@ -163,6 +164,57 @@ def test_half_precision_halves_the_file_and_keeps_its_outputs() -> None:
     with torch.no_grad():
         assert difference(full, network, torch.rand(3, 3, 32, 32) * 255) < 1e-5
         assert difference(half, network, torch.rand(3, 3, 32, 32) * 255) < 1e-3
+
+
+def test_eight_bits_lose_nothing_of_a_rounded_network() -> None:
+    network = Scaled(Net()).eval()
+    pictures = torch.rand(3, 3, 32, 32) * 255
+    given = {name: value.clone() for name, value in network.state_dict().items()}
+    with torch.no_grad():
+        before = network(pictures)
+        rounded(network, 16)
+        assert torch.equal(network(pictures), before)
+        rounded(network, 8)
+        after = network(pictures)
+    for name, value in network.named_parameters():
+        if value.ndim < 2:
+            assert torch.equal(value, given[name])
+            continue
+        # Half a step of 127 of each channel's own largest number.
+        most = given[name].abs().flatten(1).amax(1)
+        assert ((value - given[name]).abs().flatten(1).amax(1) <= most / 253).all()
+        assert (value != given[name]).any()
+    full = to_onnx(network, torch.rand(2, 3, 32, 32), "input", ["output"], {0: "batch"})
+    made = eighths(full)
+    assert len(made) < 0.5 * len(full)
+    kinds = {item.data_type for item in onnx.load_from_string(made).graph.initializer if len(item.dims) > 1}
+    assert kinds == {onnx.TensorProto.INT8}
+    with torch.no_grad():
+        assert difference(made, network, pictures) < 1e-5
+    assert not torch.equal(after, before)
+
+
+def test_a_recipe_asks_for_eight_bits(tmp_path: Path) -> None:
+    folder, task = tmp_path / "run", TwoTask()
+    open_folder(folder, RECIPE, resume=False)
+    Run(RECIPE, task, folder, device=torch.device("cpu"), tell=lambda line: None).go()
+    half, eight = (export(replace(RECIPE, bits=bits), folder, task) for bits in (16, 8))
+    kinds = [item.data_type for item in onnx.load_from_string(eight.data).graph.initializer]
+    assert kinds.count(onnx.TensorProto.INT8) == 2
+    file, _ = write(eight, tmp_path)
+    assert file.name == "tiny.onnx.xz"
+    assert len(file.read_bytes()) < len(eight.data)
+    assert hashlib.sha256(lzma.decompress(file.read_bytes())).hexdigest() == eight.card.sha256
+    assert eight.card.export_difference < 1e-3
+    network, _ = exporting.load_run(RECIPE, folder, task)
+    with torch.no_grad():
+        rounded(network, 8)
+        assert eight.card.measured == {"size": round(task.measure(network)["size"], 4)}
+    # To go on from: what was learnt, not what ships.
+    for name, value in half.weights.items():
+        np.testing.assert_array_equal(eight.weights[name], value)
+    with pytest.raises(UsageError, match="bits must be 8 or 16"):
+        replace(RECIPE, bits=4)
 
 
 class Two(nn.Module):

@@ -15,6 +15,7 @@ from incog.cli.passphrases import granting, opening
 from incog.cli.screen import Screen
 from incog.deniable import files as deniable
 from incog.deniable import restoring
+from incog.deniable.payload import CODES
 from incog.errors import UsageError
 from incog.media.walk import printable
 from incog.vault import files, grants
@@ -89,11 +90,12 @@ def inspect(source: Sealed) -> None:
     with failing(Screen(), source):
         faces = deniable.find(source)
         if faces is not None:
+            what = "the codes" if faces.payload.mode == CODES else "the nonces of keys (2^32 are possible)"
             _list(
                 {
                     "status": files.STATUS,
                     "mode": "deniable: every passphrase gives some faces; nothing stored tells the right ones",
-                    "holds": f"the codes of {len(faces.payload.subjects)} person(s), {faces.words}, "
+                    "holds": f"{what} of {len(faces.payload.subjects)} person(s), {faces.words}, "
                     f"{len(faces.data)} bytes",
                     "one guess": str(faces.payload.cost),
                 }

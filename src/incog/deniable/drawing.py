@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -12,6 +13,7 @@ from incog import geometry
 from incog.appearance import model, painting
 from incog.deniable.payload import Seen
 from incog.deniable.traits import Traits
+from incog.methods import transformer
 from incog.methods.base import Claim, Rendered
 from incog.types import Crops, Floats, Key
 
@@ -26,11 +28,10 @@ def painted(pixels: Floats, mask: Floats, matrix: Floats, own_traits: Traits, fa
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Redrawn:
+class Redrawn(ABC):
     """Draws one face of a file anew, whatever is shown there: a method for ``incog.compose``."""
 
     seen: Seen
-    face: painting.Face
 
     name: ClassVar[str] = "deniable-restore"
     family: ClassVar[str] = "subspace"
@@ -42,6 +43,21 @@ class Redrawn:
     reversible: ClassVar[bool] = False
     keyed: ClassVar[bool] = False
 
+    @property
+    def outline(self) -> Floats:
+        """Return what the face is laid over wholly, (K, 2) float32 px of the frame."""
+        return self.seen.outline
+
+    @property
+    @abstractmethod
+    def dense(self) -> Floats | None:
+        """Return the new face's points, (130, 2) float32 px of the frame, where they are known."""
+
+    @abstractmethod
+    def new(self, pixels: Floats, mask: Floats, matrix: Floats, length: float) -> Floats:
+        """Return a crop (S, S, 3) with the face drawn where the mask (S, S) is above 0. matrix: (2, 3), crop -> what
+        the face's ``placing`` leads to. length: longer side of the face's box in px."""
+
     def claims(self, *, frames: int = 1) -> tuple[Claim, ...]:
         """None: it hides nothing."""
         return ()
@@ -50,13 +66,51 @@ class Redrawn:
         """Return the crop, a batch of one, with the face drawn."""
         there = np.vstack([crops.matrices[0], [0, 0, 1]]).astype(np.float64)
         matrix = np.asarray(self.seen.matrix.astype(np.float64) @ there, np.float32)
-        new = painted(crops.pixels[0], crops.masks[0], matrix, self.seen.traits, self.face)
+        new = self.new(crops.pixels[0], crops.masks[0], matrix, float(crops.faces[0]))
         return Rendered(new[None], np.zeros(1, np.bool_))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Painted(Redrawn):
+    """Draws the face of a code. traits: of the face in its place."""
+
+    traits: Traits
+    face: painting.Face
+
+    @property
+    def dense(self) -> Floats:
+        return geometry.apply(geometry.inverse(self.seen.matrix), self.face.dense)
+
+    def new(self, pixels: Floats, mask: Floats, matrix: Floats, length: float) -> Floats:
+        return painted(pixels, mask, matrix, self.traits, self.face)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Turned(Redrawn):
+    """Turns the face that is shown by the negative of a key. signs: (32,) float32, the key."""
+
+    signs: Floats
+
+    @property
+    def outline(self) -> Floats:
+        """Return the mask's outline with its feather, in which the shown face would show through."""
+        apart = self.seen.outline - (self.seen.outline.min(0) + self.seen.outline.max(0)) / 2
+        away = apart / np.maximum(np.linalg.norm(apart, axis=1, keepdims=True), 1e-6)
+        return np.asarray(self.seen.outline + away * geometry.feather_width(self.seen.face), np.float32)
+
+    @property
+    def dense(self) -> None:
+        return None
+
+    def new(self, pixels: Floats, mask: Floats, matrix: Floats, length: float) -> Floats:
+        here = geometry.apply(self.seen.matrix, self.seen.outline)
+        inside = geometry.mask([here], (0, 0, transformer.SIDE, transformer.SIDE), 0)
+        return transformer.turned_back(pixels, mask, matrix, self.signs, inside, length)
+
+
 def placing(matrix: Floats, crop: Floats) -> Floats:
-    """Return a, b, x, y of frame -> half sides, (4,) float32. matrix: (2, 3), crop -> half sides; crop: (2, 3), crop ->
-    frame. Both are similarities."""
+    """Return a, b, x, y of frame -> half sides, or another picture of the face, (4,) float32. matrix: (2, 3), crop ->
+    half sides; crop: (2, 3), crop -> frame. Both are similarities."""
     back = np.vstack([geometry.inverse(crop), [0, 0, 1]]).astype(np.float64)
     whole = matrix.astype(np.float64) @ back
     return np.array([whole[0, 0], whole[1, 0], whole[0, 2], whole[1, 2]], np.float32)

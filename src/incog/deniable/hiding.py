@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Final, Literal
+from typing import ClassVar, Final
 
 import numpy as np
 
 from incog import points
 from incog.appearance import model, reading
 from incog.appearance.mesh import WIDTH
-from incog.compose import Drawn
-from incog.deniable import cipher, prior, traits
+from incog.deniable import cipher, payload, prior, traits
 from incog.deniable.drawing import painted, placing
-from incog.deniable.payload import Payload, Seen, Subject, halves
+from incog.deniable.keeping import Keeping
+from incog.deniable.payload import Mode, Subject, halves
 from incog.deniable.traits import Person, Traits
 from incog.errors import UsageError, must_be
-from incog.keys import SALT_BYTES
 from incog.methods.appearance import AppearanceReplace
 from incog.methods.base import Claim, Method, Rendered
-from incog.perceive.attributes import LOOK
-from incog.types import Crops, Floats, Frame, Key
+from incog.methods.transformer import Transformer
+from incog.types import Crops, Floats, Key
 from incog.vault.header import Cost
 from incog.vault.stream import Passphrase
 
 METHOD: Final = AppearanceReplace.name
-"""The method that can be undone so."""
+"""The method that is taken where none is named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +39,14 @@ class Deniable:
     sidecar: bool = False
 
 
-def check_method(method: Method) -> AppearanceReplace:
-    """Return the method, with one face for each person, when its faces can be brought back deniably. Raises UsageError
-    when they cannot."""
+def check_method(method: Method) -> AppearanceReplace | Transformer:
+    """Return the method, with one face or key for each person, when its faces can be brought back deniably. Raises
+    UsageError when they cannot."""
+    if isinstance(method, Transformer):
+        return Transformer(identity="stable")
     if not isinstance(method, AppearanceReplace):
-        raise must_be("the method", f"{METHOD} with deniable recovery", method.name)
+        known = f"{METHOD} or {Transformer.name} with deniable recovery"
+        raise must_be("the method", known, method.name)
     stable = AppearanceReplace(identity="stable")
     if method not in (stable, AppearanceReplace()):
         raise UsageError(
@@ -147,20 +149,8 @@ def clearness(own: model.Appearance, seen: reading.Reading, crop: Crops) -> floa
     return float(min(across / WIDTH, 1) * (1 - turned / 60) / uneven**0.5)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Place:
-    """Where a face lies in a frame. track: of the plan."""
-
-    track: int
-    size: float
-    outline: Floats
-
-
-class Hider:
-    """Draws the people of the enciphered codes, and keeps what a file must carry. A method for ``incog.compose``.
-
-    ``witness`` is to be called with each frame when its faces are drawn.
-    """
+class Hider(Keeping):
+    """Draws the people of the enciphered codes."""
 
     name: ClassVar[str] = AppearanceReplace.name
     family: ClassVar[str] = AppearanceReplace.family
@@ -168,9 +158,8 @@ class Hider:
     hides_from: ClassVar[str] = AppearanceReplace.hides_from
     weak: ClassVar[str] = AppearanceReplace.weak
     needs: ClassVar[tuple[str, ...]] = (*AppearanceReplace.needs, prior.NAME)
-    granularity: ClassVar[Literal["image", "track", "set"]] = "track"
-    reversible: ClassVar[bool] = True
-    keyed: ClassVar[bool] = True
+    mode: ClassVar[Mode] = payload.CODES
+    also: ClassVar[tuple[Claim, ...]] = CLAIMS
 
     def __init__(
         self,
@@ -182,24 +171,15 @@ class Hider:
     ) -> None:
         """base: the method that it stands for. keys: the person of each key. salt: 16 bytes, for tests; random by
         default."""
-        self._base, self._codes, self._deniable, self._keys = base, codes, deniable, keys
-        self.salt = salt or secrets.token_bytes(SALT_BYTES)
-        self._people = sorted(codes.known)
-        self._secret = cipher.secret_of(deniable.passphrase, self.salt, deniable.cost)
-        self._subjects = [self._enciphered(person) for person in self._people]
-        self._places: dict[tuple[int, int], _Place] = {}
-        self._traits: dict[tuple[int, int], tuple[Floats, Traits]] = {}
+        self._codes, self._keys = codes, keys
+        super().__init__(base, codes.person, codes.known, deniable.passphrase, deniable.cost, salt)
 
-    def claims(self, *, frames: int = 1) -> tuple[Claim, ...]:
-        """What holds when the faces were drawn in ``frames`` frames of one track."""
-        return (*self._base.claims(frames=frames), *CLAIMS)
-
-    def _enciphered(self, person: int) -> Subject:
-        """Return a person under a new nonce."""
-        best = self._codes.best.get(person)
+    def enciphered(self, row: int) -> Subject:
+        """Return the person of a row under a new nonce, or random bits where there is no code."""
+        best = self._codes.best.get(self._people[row])
         if best is None:
-            return blank()
-        own, row = prior.load(), self._people.index(person)
+            return Subject.blank(self.mode)
+        own = prior.load()
         code = own.encode(best.person, best.told)
         nonces = [secrets.randbits(32) for _ in range(CANDIDATES)]
         words = np.stack([cipher.enciphered(code, row, nonce, self._secret) for nonce in nonces])
@@ -207,18 +187,9 @@ class Hider:
         chosen = int(own.oddity(words).argmin())
         return Subject(nonces[chosen], words[chosen], best.told, best.look)
 
-    def redrawn(self, tracks: Iterable[int]) -> set[int]:
-        """Give the people of tracks other shown faces, and return the tracks of those who have a code."""
-        taken = {number for number in tracks if self._codes.person(number) in self._codes.best}
-        for person in {self._codes.person(number) for number in taken}:
-            self._subjects[self._people.index(person)] = self._enciphered(person)
-        return taken
-
-    def witness(self, before: Frame, after: Frame, drawn: Sequence[Drawn]) -> None:
-        """Take note of where the faces of a frame lie: see ``incog.writing``."""
-        for item in drawn:
-            place = _Place(item.job.track.id, item.job.face.size, item.seen.outline)
-            self._places[self._codes.person(item.job.track.id), before.index] = place
+    def knows(self, person: int) -> bool:
+        """Whether there is a code."""
+        return person in self._codes.best
 
     def __call__(self, crops: Crops, keys: Sequence[Key]) -> Rendered:
         """Return new pixels for the crops, as ``Method`` says; whoever has no code is unfit."""
@@ -238,30 +209,6 @@ class Hider:
             face = traits.drawn(own, own_traits, shown(subject), subject.look)
             pixels[row] = painted(crops.pixels[row], crops.masks[row], seen.matrix, own_traits, face)
         return Rendered(pixels, unfit)
-
-    def payload(self, frames: int, filled: Callable[[int, int], bool]) -> Payload:
-        """Return what the file must carry. frames: of the file. filled: whether a track is filled in a frame; whoever
-        is throughout has random bits for a code."""
-        faces = []
-        for (person, frame), (here, own_traits) in sorted(
-            self._traits.items(), key=lambda item: item[0][::-1]
-        ):
-            place = self._places[person, frame]
-            if not filled(place.track, frame):
-                row = self._people.index(person)
-                faces.append(Seen(frame, row, place.size, here, place.outline, own_traits))
-        used = {face.subject for face in faces}
-        subjects = [subject if row in used else blank() for row, subject in enumerate(self._subjects)]
-        return Payload(self._deniable.cost, self.salt, frames, subjects, faces)
-
-
-def blank() -> Subject:
-    """Return somebody without a code: random bits."""
-    own = prior.load()
-    words = np.frombuffer(secrets.token_bytes(2 * own.size), np.uint16)
-    return Subject(
-        secrets.randbits(32), words, np.zeros(len(own.mean), np.float32), np.zeros(len(LOOK), np.float32)
-    )
 
 
 def shown(subject: Subject) -> Person:

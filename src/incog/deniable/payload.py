@@ -4,11 +4,11 @@ nothing in it tells a right passphrase from a wrong one."""
 from __future__ import annotations
 
 import hashlib
+import secrets
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Final, Self
 
 import numpy as np
 
@@ -18,8 +18,9 @@ from incog.deniable import prior, traits
 from incog.deniable.prior import Words
 from incog.deniable.traits import Traits
 from incog.errors import UsageError, VaultError
+from incog.methods.transformer import NETWORK as TRANSFORMER
 from incog.perceive.attributes import LOOK
-from incog.types import Floats
+from incog.types import Face, Floats
 from incog.vault.header import Cost
 
 MAGIC: Final = b"\x89iDn\r\n\x1a\n"
@@ -27,7 +28,7 @@ VERSION: Final = 1
 SUITE: Final = 1
 """Argon2id version 1.3, HKDF-SHA-256, AES-256-CTR, added modulo 2^16."""
 
-HEAD: Final = struct.Struct(">8sBBHIIIIIHHH2x16s16s")
+HEAD: Final = struct.Struct(">8sBBHIIIIIHHHH16s16s")
 CHECK: Final = 16
 HEAD_BYTES: Final = HEAD.size + CHECK
 _FACE: Final = struct.Struct(">IHBB3f4f")
@@ -40,35 +41,86 @@ _MOST: Final = 1e3
 """Largest number of traits that makes sense: what is damaged draws a face all the same."""
 
 
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """How the faces of a file come back. number: in the head. networks: names of the models that draw them. averaged:
+    whether those of neighbouring frames are averaged, there and back."""
+
+    number: int
+    networks: tuple[str, ...]
+    averaged: bool
+
+    @property
+    def mark(self) -> bytes:
+        """Return the mark of the models, 16 bytes."""
+        sums = "".join(models.RECORDS[name].sha256 for name in self.networks)
+        return hashlib.sha256(sums.encode()).digest()[:16]
+
+    @property
+    def sizes(self) -> tuple[int, int, int, int]:
+        """Return how many numbers there are of a code, of what is told and of a look, and of a face's traits."""
+        if self != CODES:
+            return 0, 0, 0, 0
+        return prior.load().size, len(prior.load().mean), len(LOOK), traits.count()
+
+
+CODES: Final = Mode(0, (APPEARANCE, shape.NAME, prior.NAME), averaged=True)
+"""A face is drawn from a code that the passphrase deciphers."""
+
+KEYS: Final = Mode(1, (TRANSFORMER,), averaged=False)
+"""The face in the picture is turned by a key that the passphrase gives: an average over time could not be turned."""
+
+_MODES: Final = {mode.number: mode for mode in (CODES, KEYS)}
+
+
+def _none() -> Floats:
+    return np.zeros(0, np.float32)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Subject:
-    """Somebody of a file. nonce: of the code's stream, 32 bits. words: (D,) uint16, the enciphered code. told: (F,)
-    float32, what it was told with, and look: (9,), both as they come out of half precision."""
+    """Somebody of a file. nonce: of the stream of the code or key, 32 bits. words: (D,) uint16, the enciphered code.
+    told: (F,) float32, what it was told with, and look: (9,), both as they come out of half precision. All three are
+    empty where a key turns faces."""
 
     nonce: int
-    words: Words
-    told: Floats
-    look: Floats
+    words: Words = field(default_factory=lambda: np.zeros(0, np.uint16))
+    told: Floats = field(default_factory=_none)
+    look: Floats = field(default_factory=_none)
+
+    @classmethod
+    def blank(cls, mode: Mode) -> Self:
+        """Return somebody whose face does not come back: random bits."""
+        size, told, look, _ = mode.sizes
+        words = np.frombuffer(secrets.token_bytes(2 * size), np.uint16)
+        return cls(secrets.randbits(32), words, np.zeros(told, np.float32), np.zeros(look, np.float32))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
     """A face in a frame. subject: the row of whom it shows. size: longer side of the face's box, px. placing: (4,)
-    float32, a, b, x, y of frame -> half sides, (a -b x; b a y). outline: (K, 2) float32 px, what the mask covers
-    wholly. traits: as they come out of half precision."""
+    float32, a, b, x, y of frame -> half sides, or the transformer's picture, (a -b x; b a y). outline: (K, 2) float32
+    px, what the mask covers wholly. traits: as they come out of half precision; None where a key turns faces."""
 
     frame: int
     subject: int
     size: float
     placing: Floats
     outline: Floats
-    traits: Traits
+    traits: Traits | None
 
     @property
     def matrix(self) -> Floats:
-        """Return frame -> half sides, (2, 3) float32."""
+        """Return frame -> half sides, or picture, (2, 3) float32."""
         a, b, x, y = self.placing
         return np.array([[a, -b, x], [b, a, y]], np.float32)
+
+    @property
+    def face(self) -> Face:
+        """Return a face of its size at its place."""
+        x, y = (float(value) for value in (self.outline.min(0) + self.outline.max(0)) / 2)
+        half = self.size / 2
+        return Face((x - half, y - half, x + half, y + half))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,12 +132,16 @@ class Payload:
     frames: int
     subjects: Sequence[Subject]
     faces: Sequence[Seen]
+    mode: Mode = CODES
 
     @property
     def core(self) -> bytes:
         """The head, which keys are derived from."""
+        work = self.cost.lanes, self.cost.passes, self.cost.memory_kib
         counts = self.frames, len(self.subjects), len(self.faces)
-        return core(self.cost, self.salt, *counts)
+        size, told, _, count = self.mode.sizes
+        numbers = size, told, count, self.mode.number
+        return HEAD.pack(MAGIC, VERSION, SUITE, *work, *counts, *numbers, self.salt, self.mode.mark)
 
     def blocks(self) -> Iterator[bytes]:
         """Yield the payload's bytes."""
@@ -97,20 +153,6 @@ class Payload:
             yield _packed(face)
 
 
-def core(cost: Cost, salt: bytes, frames: int, subjects: int, faces: int) -> bytes:
-    """Return the head without its check sum."""
-    work = cost.lanes, cost.passes, cost.memory_kib
-    sizes = prior.load().size, len(prior.load().mean), traits.count()
-    return HEAD.pack(MAGIC, VERSION, SUITE, *work, frames, subjects, faces, *sizes, salt, model())
-
-
-@lru_cache(maxsize=1)
-def model() -> bytes:
-    """Return the mark of the models that faces are drawn with, 16 bytes."""
-    names = (APPEARANCE, shape.NAME, prior.NAME)
-    return hashlib.sha256("".join(models.RECORDS[name].sha256 for name in names).encode()).digest()[:16]
-
-
 def parse(data: bytes) -> Payload:
     """Return the payload of its bytes. Raises VaultError when they are none, of another version or model, or damaged in
     what says how long it is. What is damaged elsewhere draws another face, or the same one elsewhere."""
@@ -118,7 +160,7 @@ def parse(data: bytes) -> Payload:
         raise VaultError("this holds no deniable faces, or its first bytes are damaged")
     head, check = data[: HEAD.size], data[HEAD.size : HEAD_BYTES]
     _, version, suite, lanes, passes, memory, *rest = HEAD.unpack(head)
-    frames, subjects, faces, size, told, count, salt, mark = rest
+    frames, subjects, faces, size, told, count, number, salt, mark = rest
     if hashlib.sha256(head).digest()[:CHECK] != check:
         raise VaultError("what the file carries is damaged: the check sum of its head is wrong")
     if (version, suite) != (VERSION, SUITE):
@@ -126,8 +168,13 @@ def parse(data: bytes) -> Payload:
             f"deniable faces must be of version {VERSION}, suite {SUITE}, got version {version}, suite {suite}",
             hint="a newer incog may open it",
         )
-    sizes = prior.load().size, len(prior.load().mean), traits.count()
-    if mark != model() or (size, told, count) != sizes:
+    mode = _MODES.get(number)
+    if mode is None:
+        raise VaultError(
+            f"the way back of deniable faces must be one of {', '.join(map(str, _MODES))}, got {number}",
+            hint="a newer incog may know it",
+        )
+    if mark != mode.mark or (size, told, mode.sizes[2], count) != mode.sizes:
         raise VaultError(
             "the faces of this file were drawn with other models than this version's",
             hint="the version of incog that made the file brings them back",
@@ -142,14 +189,14 @@ def parse(data: bytes) -> Payload:
             int.from_bytes(reader.take(4), "big"),
             np.frombuffer(reader.take(2 * size), ">u2").astype(np.uint16),
             _floats(reader.take(2 * told)),
-            _floats(reader.take(2 * len(LOOK))),
+            _floats(reader.take(2 * mode.sizes[2])),
         )
         for _ in range(subjects)
     ]
     seen = [_seen(reader, subjects, count) for _ in range(faces)]
     if reader.left:
         raise VaultError("what the file carries is damaged: it goes on behind its end")
-    return Payload(cost, salt, frames, people, seen)
+    return Payload(cost, salt, frames, people, seen, mode)
 
 
 class _Reader:
@@ -171,12 +218,11 @@ class _Reader:
 
 def _packed(face: Seen) -> bytes:
     middle = face.outline.mean(0)
-    head = _FACE.pack(
-        face.frame, face.subject, face.traits.zoom, len(face.outline), face.size, *middle, *face.placing
-    )
+    zoom, numbers = (1, _none()) if face.traits is None else (face.traits.zoom, face.traits.numbers())
+    head = _FACE.pack(face.frame, face.subject, zoom, len(face.outline), face.size, *middle, *face.placing)
     apart = (face.outline - middle.astype(np.float32)) * (_STEPS / face.size)
     corners = np.clip(np.rint(apart), -(2**15), 2**15 - 1).astype(">i2")
-    return bytes(head + _halves(face.traits.numbers()) + corners.tobytes())
+    return bytes(head + _halves(numbers) + corners.tobytes())
 
 
 def _seen(reader: _Reader, subjects: int, count: int) -> Seen:
@@ -188,7 +234,7 @@ def _seen(reader: _Reader, subjects: int, count: int) -> Seen:
     if subject >= subjects or corners < 3 or zoom not in (1, 2, 4):
         raise VaultError("what the file carries is damaged: a face makes no sense")
     outline = places[:2] + steps * np.float32(size / _STEPS)
-    return Seen(frame, subject, size, places[2:], outline, Traits.of(numbers, zoom))
+    return Seen(frame, subject, size, places[2:], outline, Traits.of(numbers, zoom) if count else None)
 
 
 def halves(values: Floats) -> Floats:

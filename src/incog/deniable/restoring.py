@@ -1,4 +1,5 @@
-"""Bringing back: every passphrase deciphers the codes to some people, and they are drawn where the shown ones are."""
+"""Bringing back: every passphrase deciphers the codes to some people, who are drawn where the shown ones are, or gives
+keys that turn the shown ones."""
 
 from __future__ import annotations
 
@@ -8,28 +9,34 @@ from pathlib import Path
 
 import cv2
 
-from incog import compose, geometry, track
+from incog import compose, track
 from incog.appearance import model
 from incog.calm import Scene, calmed
 from incog.deniable import cipher, prior, traits
-from incog.deniable.drawing import Redrawn
+from incog.deniable.drawing import Painted, Redrawn, Turned
 from incog.deniable.files import Carried
-from incog.deniable.payload import Payload, Seen
+from incog.deniable.payload import KEYS, Payload, Seen
 from incog.deniable.traits import Person
+from incog.deniable.turning import signs
 from incog.errors import InputError, OutputError, VaultError
 from incog.keys import Secret
 from incog.media import open_source
 from incog.media.base import OutputOptions
 from incog.media.files import pending
 from incog.outline import Seen as Outlined
-from incog.types import Face, Frame, Key
+from incog.types import Frame, Key
 from incog.vault.stream import Passphrase
 
 Progress = Callable[[str, int, int | None], None]
 
 
+Draws = Callable[[Seen], Redrawn]
+"""Returns what draws a face of a file anew."""
+
+
 def people_of(payload: Payload, secret: Secret) -> list[Person]:
-    """Return whom a secret makes of the subjects of a file: the right one those that were there, every other others."""
+    """Return whom a secret makes of the subjects of a file of codes: the right one those that were there, every other
+    others."""
     own = prior.load()
     return [
         own.decode(cipher.deciphered(one.words, row, one.nonce, secret), one.told)
@@ -37,11 +44,34 @@ def people_of(payload: Payload, secret: Secret) -> list[Person]:
     ]
 
 
-class Redrawing:
-    """Draws the faces of people, (one for each subject), into the frames of a published file."""
+def draws(payload: Payload, secret: Secret) -> Draws:
+    """Return what a secret brings back of the faces of a file, whatever its mode."""
+    return turning(payload, secret) if payload.mode == KEYS else painting(payload, people_of(payload, secret))
 
-    def __init__(self, payload: Payload, people: Sequence[Person]) -> None:
-        self._subjects, self._people = payload.subjects, people
+
+def painting(payload: Payload, people: Sequence[Person]) -> Draws:
+    """Return what draws people, (one for each subject), in the place of those that are shown."""
+    own = model.load()
+
+    def draw(seen: Seen) -> Painted:
+        assert seen.traits is not None
+        look = payload.subjects[seen.subject].look
+        return Painted(seen, seen.traits, traits.drawn(own, seen.traits, people[seen.subject], look))
+
+    return draw
+
+
+def turning(payload: Payload, secret: Secret) -> Draws:
+    """Return what turns the faces that are shown back, by the key that a secret gives for each subject."""
+    keys = [signs(row, one.nonce, secret) for row, one in enumerate(payload.subjects)]
+    return lambda seen: Turned(seen, keys[seen.subject])
+
+
+class Redrawing:
+    """Draws the faces that a file carries into the frames of the published file."""
+
+    def __init__(self, payload: Payload, draw: Draws) -> None:
+        self._subjects, self._draw, self._averaged = payload.subjects, draw, payload.mode.averaged
         self._by_frame: dict[int, list[Seen]] = {}
         for face in payload.faces:
             self._by_frame.setdefault(face.frame, []).append(face)
@@ -51,36 +81,28 @@ class Redrawing:
         return _laid(self._scene(frame))
 
     def film(self, frames: Iterable[Frame]) -> Iterator[Frame]:
-        """Yield the published frames with the people's faces, each averaged over its neighbours in time."""
-        return map(_laid, calmed(map(self._scene, frames)))
+        """Yield the published frames with the people's faces, each averaged over its neighbours in time where the mode
+        says so."""
+        scenes = map(self._scene, frames)
+        return map(_laid, calmed(scenes) if self._averaged else scenes)
 
     def _scene(self, frame: Frame) -> Scene:
-        own = model.load()
         # Somebody may be in a photo twice.
         times = Counter[int]()
         jobs, outlines = list[compose.Job](), list[Outlined]()
         for seen in self._by_frame.get(frame.index, []):
-            subject, place = self._subjects[seen.subject], _face(seen)
-            face = traits.drawn(own, seen.traits, self._people[seen.subject], subject.look)
+            place, method = seen.face, self._draw(seen)
             number = seen.subject + len(self._subjects) * times[seen.subject]
             times[seen.subject] += 1
             (item,) = track.single([place], frame.index, start=number)
-            jobs.append(compose.Job(item, place, Redrawn(seen, face), Key(bytes(32))))
-            dense = geometry.apply(geometry.inverse(seen.matrix), face.dense)
-            outlines.append(Outlined(seen.outline, dense))
+            jobs.append(compose.Job(item, place, method, Key(bytes(32))))
+            outlines.append(Outlined(method.outline, method.dense))
         drawn, _ = compose.draw(frame, jobs, outlines, safest=Redrawn.name)
         return Scene(frame, drawn)
 
 
 def _laid(scene: Scene) -> Frame:
     return compose.lay(scene.frame, scene.drawn)
-
-
-def _face(seen: Seen) -> Face:
-    """Return a face of the size and at the place of one that a file carries."""
-    x, y = (float(value) for value in (seen.outline.min(0) + seen.outline.max(0)) / 2)
-    half = seen.size / 2
-    return Face((x - half, y - half, x + half, y + half))
 
 
 def restore(
@@ -106,7 +128,7 @@ def restore(
     if place.suffix.lower() != source.suffix and not follow:
         raise OutputError(f"the output must have the suffix {source.suffix}, got {place.suffix!r}")
     secret = cipher.secret_of(passphrase, payload.salt, payload.cost)
-    redrawn = Redrawing(payload, people_of(payload, secret))
+    redrawn = Redrawing(payload, draws(payload, secret))
     with pending(place, overwrite=overwrite, private=True, inputs=[carried.path, carried.picture]) as file:
         count = 0
         with source.sink(file.path, OutputOptions()) as sink:

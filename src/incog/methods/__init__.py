@@ -17,6 +17,7 @@ from incog.methods.parameters import parse, unknown
 from incog.methods.policies import Blend, Donor
 from incog.methods.stylise import Cartoon, Edges, Superpixel
 from incog.methods.subspace import Hypersphere, Pca, Svd
+from incog.methods.transformer import Transformer
 
 METHODS: dict[str, type[Method]] = {
     "fill": Fill,
@@ -45,6 +46,7 @@ METHODS: dict[str, type[Method]] = {
     "donor": Donor,
     "blend": Blend,
     "k-same-net": KSameNet,
+    "transformer": Transformer,
 }
 
 DEFAULT = "fill"

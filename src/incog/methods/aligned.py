@@ -118,15 +118,22 @@ def taken(pixels: Floats, matrix: Floats, side: int) -> Floats:
 def lay(pixels: Floats, mask: Floats, face: Floats, matrix: Floats) -> None:
     """Write an aligned face into a crop (S, S, 3) where its mask (S, S) is above 0, in place; beyond the template the
     face's border is repeated."""
-    size = len(pixels)
-    back = cv2.warpAffine(
-        face,
-        matrix,
-        (size, size),
-        flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_REPLICATE,
+    np.copyto(pixels, np.clip(laid(face, matrix, len(pixels)), 0, 1), where=(mask > 0)[..., None])
+
+
+def laid(face: Floats, matrix: Floats, size: int) -> Floats:
+    """Return a face of the template laid over a crop, (size, size, 3); beyond the template its border is repeated.
+    matrix: (2, 3), crop -> template."""
+    return np.asarray(
+        cv2.warpAffine(
+            face,
+            matrix,
+            (size, size),
+            flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        ),
+        np.float32,
     )
-    np.copyto(pixels, np.clip(back, 0, 1), where=(mask > 0)[..., None])
 
 
 def relit(

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Literal
 
-import cv2
 import numpy as np
 
 from incog import alignment, models
 from incog.code_tables import Codes, Kinds, Variant, kind_of
 from incog.data.faces import template
 from incog.keys import Stream
-from incog.methods.aligned import carried, taken
+from incog.methods.aligned import carried, laid, taken
 from incog.methods.base import Claim, Rendered
 from incog.methods.parameters import Parameter, check
 from incog.methods.per_crop import CROP_CONDITION, REST_CONDITION, rest_of, scope_of
@@ -187,18 +186,3 @@ def seen(pixels: Floats, points: Floats, look: Floats | None) -> Kinds:
         picture = np.rint(np.clip(pixels, 0, 1) * 255).astype(np.uint8)
         look = _look()(alignment.crop(picture, points, embedder.TEMPLATE, embedder.SIZE)[None])[0].look()
     return kind_of(100 * float(look[0]), float(look[1]), look[2:7], float(look[8]))
-
-
-def laid(face: Floats, matrix: Floats, size: int) -> Floats:
-    """Return a face of the template laid over a crop, (size, size, 3); beyond the template its border is repeated.
-    matrix: (2, 3), crop -> template."""
-    return np.asarray(
-        cv2.warpAffine(
-            face,
-            matrix,
-            (size, size),
-            flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_REPLICATE,
-        ),
-        np.float32,
-    )

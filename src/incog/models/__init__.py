@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import io
 import json
+import lzma
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,8 +22,8 @@ from incog.types import Floats
 class Record:
     """What is known of a network's file.
 
-    package, file: where it lies: a file inside an installed package. sha256: of the file. licence: its terms.
-    install: the exact command that brings it. layout: what goes in.
+    package, file: where it lies: a file inside an installed package. sha256: of the file, or of what a ``.xz`` holds.
+    licence: its terms. install: the exact command that brings it. layout: what goes in.
     """
 
     name: str
@@ -108,7 +109,7 @@ def own(name: str) -> bytes:
 
 @lru_cache(maxsize=8)
 def load(record: Record) -> bytes:
-    """Return the bytes of a network's file, checked against its record.
+    """Return the bytes of a network's file, decompressed and checked against its record.
 
     Raises ModelError, with the command that mends it, when the file is missing or differs.
     """
@@ -122,6 +123,12 @@ def load(record: Record) -> bytes:
         raise ModelError(
             f"the network {record.name} cannot be read: {error.strerror}", hint=f"run: {record.install}"
         ) from error
+    if record.file.endswith(".xz"):
+        try:
+            data = lzma.decompress(data)
+        except lzma.LZMAError:
+            # What is damaged is told by its sum.
+            data = b""
     if hashlib.sha256(data).hexdigest() != record.sha256:
         raise ModelError(
             f"the network {record.name} is not the recorded file (its SHA-256 differs)",

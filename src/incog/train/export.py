@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import lzma
 import tomllib
 import warnings
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 import torch
 from onnx import numpy_helper
@@ -24,7 +26,7 @@ from incog.runtime import session
 from incog.train.loop import Part, Several, Task, read_checkpoint
 from incog.train.nets import operations, parameters
 from incog.train.recipe import Recipe, build
-from incog.types import Array
+from incog.types import Array, Floats
 
 OPSET = 18
 """Of the operators: ONNX Runtime and OpenVINO both take it."""
@@ -35,13 +37,14 @@ TOLERANCE = 1e-3
 Inputs = Tensor | Mapping[str, Tensor]
 """What a network takes: one tensor, or several by name, all of the same batch."""
 
-_WORDS = ("about", "terms", "limits", "budget")
+_WORDS = ("about", "terms", "limits", "budget", "bits")
 """What a recipe may say otherwise than the run did: it does not change what was trained."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """The file's bytes, its card, and the weights by name, to train on from: see ``incog.train.loop.Run.start``."""
+    """The file's bytes, not yet compressed, its card, and the weights by name, to train on from: see
+    ``incog.train.loop.Run.start``."""
 
     data: bytes
     card: Card
@@ -70,11 +73,14 @@ def load_run(recipe: Recipe, run: Path, task: Task) -> tuple[nn.Module, dict[str
 def export(recipe: Recipe, run: Path, task: Task) -> Exported:
     """Return the run's network as ONNX, with the figures measured on held-out data.
 
-    Kernels and matrices are stored in half precision where that loses nothing, the computation stays in single.
+    Kernels and matrices are stored in half precision where that loses nothing, or in 8 bits where the recipe says so;
+    the computation stays in single. What 8 bits lose is in the figures: they are of the rounded network.
     Raises TrainingError when the file and the network differ by more than ``TOLERANCE`` on random or real input.
     """
     network, state = load_run(recipe, run, task)
-    return _exported(recipe, recipe.name, state, task.measure(network), task, network)
+    weights = stored(network)
+    rounded(network, recipe.bits)
+    return _exported(recipe, recipe.name, state, task.measure(network), task, network, weights)
 
 
 @torch.no_grad()
@@ -83,11 +89,13 @@ def export_all(recipe: Recipe, run: Path, task: Task) -> list[Exported]:
     if not isinstance(task, Several):
         return [export(recipe, run, task)]
     network, state = load_run(recipe, run, task)
+    weights = stored(network)
+    rounded(network, recipe.bits)
     measured = task.measure(network)
-    first = _exported(recipe, recipe.name, state, measured, task, network)
+    first = _exported(recipe, recipe.name, state, measured, task, network, weights)
     made = [first]
     for end, part in task.parts().items():
-        made.append(_exported(recipe, f"{recipe.name}-{end}", state, measured, part, network))
+        made.append(_exported(recipe, f"{recipe.name}-{end}", state, measured, part, network, weights))
     for end, (data, words) in task.tables(network, first.card.sha256).items():
         name = f"{recipe.name}-{end}"
         card = replace(
@@ -105,6 +113,7 @@ def _exported(
     measured: Mapping[str, float],
     task: Part,
     network: nn.Module,
+    weights: dict[str, Array],
 ) -> Exported:
     shipped = task.shipped(network).eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     facts = task.card()
@@ -117,7 +126,7 @@ def _exported(
         key: value.min() + torch.rand_like(value) * (value.max() - value.min()) for key, value in real.items()
     }
     data, worst = full, float("inf")
-    for data in (halved(full), full):
+    for data in (eighths(full),) if recipe.bits == 8 else (halved(full), full):
         worst = max(difference(data, shipped, batch) for batch in (real, noise))
         if worst <= TOLERANCE:
             break
@@ -128,7 +137,7 @@ def _exported(
     card = Card(
         name=name,
         about=facts.get("about", recipe.about),
-        file=f"{name}.onnx",
+        file=f"{name}.onnx.xz" if recipe.bits == 8 else f"{name}.onnx",
         sha256=hashlib.sha256(data).hexdigest(),
         layout=facts["inputs"],
         outputs=facts["outputs"],
@@ -144,7 +153,7 @@ def _exported(
         export_difference=float(f"{worst:.2g}"),
         limits=list(recipe.limits),
     )
-    return Exported(data, card, stored(network))
+    return Exported(data, card, weights)
 
 
 def stored(network: nn.Module) -> dict[str, Array]:
@@ -157,7 +166,7 @@ def write(exported: Exported, models: Path) -> tuple[Path, Path]:
     """Write NAME.onnx and NAME.card.json into the folder ``models`` and return their paths."""
     card = exported.card
     file, text = models / card.file, models / f"{card.name}.card.json"
-    file.write_bytes(exported.data)
+    file.write_bytes(lzma.compress(exported.data) if file.suffix == ".xz" else exported.data)
     text.write_text(json.dumps(asdict(card), indent=2, ensure_ascii=False) + "\n", "utf-8")
     return file, text
 
@@ -220,6 +229,58 @@ def halved(data: bytes) -> bytes:
     graph.node.extend(nodes)
     onnx.checker.check_model(model)
     return bytes(model.SerializeToString())
+
+
+def rounded(network: nn.Module, bits: int) -> None:
+    """Round kernels and matrices, in place, to what 8 bits and a factor for each output channel hold; of 16 bits that
+    is left to the file."""
+    if bits != 8:
+        return
+    for value in network.parameters():
+        if value.ndim > 1:
+            steps, factors = _steps(value.detach().numpy(), 0)
+            value.copy_(torch.from_numpy(steps * factors.reshape(-1, *[1] * (value.ndim - 1))))
+
+
+def eighths(data: bytes) -> bytes:
+    """Return the model with kernels and matrices stored in 8 bits and a factor for each output channel, and multiplied
+    on loading. It loses nothing of a network that was ``rounded``."""
+    model = onnx.load_from_string(data)
+    graph, nodes = model.graph, []
+    channels = {name: axis for node in graph.node for name, axis in _channels(node)}
+    for tensor in list(graph.initializer):
+        if tensor.data_type != onnx.TensorProto.FLOAT or tensor.name not in channels:
+            continue
+        axis, name = channels[tensor.name], tensor.name
+        steps, factors = _steps(numpy_helper.to_array(tensor), axis)
+        graph.initializer.remove(tensor)
+        graph.initializer.append(numpy_helper.from_array(steps, f"{name}_steps"))
+        graph.initializer.append(numpy_helper.from_array(factors, f"{name}_factors"))
+        given = [f"{name}_steps", f"{name}_factors"]
+        nodes.append(onnx.helper.make_node("DequantizeLinear", given, [name], axis=axis))
+    nodes += graph.node
+    del graph.node[:]
+    graph.node.extend(nodes)
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())
+
+
+def _channels(node: onnx.NodeProto) -> list[tuple[str, int]]:
+    """Return the name of a node's kernel or matrix and which axis has the output channels, if it has one."""
+    if node.op_type == "Conv":
+        return [(node.input[1], 0)]
+    if node.op_type == "Gemm":
+        turned = any(item.name == "transB" and item.i for item in node.attribute)
+        return [(node.input[1], 0 if turned else 1)]
+    return [(node.input[1], 1)] if node.op_type == "MatMul" else []
+
+
+def _steps(weights: Floats, axis: int) -> tuple[npt.NDArray[np.int8], Floats]:
+    """Return weights as whole numbers from -127 to 127, int8, and the factor of each channel of an axis, float32."""
+    others = tuple(place for place in range(weights.ndim) if place != axis)
+    most = np.abs(weights).max(others, keepdims=True)
+    factors = np.where(most > 0, most / np.float32(127), np.float32(1)).astype(np.float32)
+    return np.rint(weights / factors).astype(np.int8), factors.ravel()
 
 
 def difference(data: bytes, module: nn.Module, batch: Inputs) -> float:

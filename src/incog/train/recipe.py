@@ -29,6 +29,8 @@ class Recipe:
     resolutions: (share of the budget, side in pixels) in rising order, from share 0.
     average: decay per step of the moving average of the weights that ships; average_start: share of the budget.
     template, size: how faces are aligned, see ``incog.data.faces``. network, options: for the task to read.
+    bits: that each number of a kernel or matrix takes in the file: 16, or 8 with a factor for each output channel; the
+    file is then compressed too.
     about, terms, limits: for the card: what the network does, the terms of each source, what not to expect.
     """
 
@@ -53,6 +55,7 @@ class Recipe:
     size: int = 128
     network: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
+    bits: int = 16
     about: str = ""
     terms: Mapping[str, Any] = field(default_factory=dict)
     limits: tuple[str, ...] = ()
@@ -66,6 +69,8 @@ class Recipe:
         for name in ("budget", "batch", "rate", "clip", "size"):
             if not getattr(self, name) > 0:
                 raise must_be(name, "above 0", getattr(self, name))
+        if self.bits not in (8, 16):
+            raise must_be("bits", "8 or 16", self.bits)
         if not re.fullmatch(r"[a-z][a-z0-9-]*", self.name):
             raise must_be("name", "small letters, digits and dashes", self.name)
         shares = [share for share, _ in self.resolutions]
