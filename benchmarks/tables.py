@@ -602,7 +602,7 @@ GU_RECOVERED = (
 
 GU_FURTHER = (
     ("their transformer, right password, FFHQ", ".0602", ".0471", ".0509", ".0057"),
-    ("Ren et al., as they trained it, CASIA", ".08", ".07", ".06", ".009"),
+    ("Ren et al., CASIA", ".08", ".07", ".06", ".009"),
 )
 """The same, from the same paper."""
 
@@ -777,10 +777,14 @@ def gu_learnt(result: dict[str, Any]) -> list[str]:
         ) + ".",
         "### Whether a picture tells its key",
         f"A network of the predictor's kind, {result['rounds']} passes over {result['train']:,} pictures under a key "
-        "each, tells the signs of keys on held-out people. One half is chance. With original and result together it "
-        "must be able to; from the result alone a transformer with perfect realism would tell nothing. The best "
-        "sign's interval allows for its being the best of all.",
+        "each, tells the signs of keys on held-out people. One half is chance. With original and result together they "
+        "can be told, as in training; from the result alone a transformer with perfect realism would tell nothing. "
+        "The best sign's interval allows for its being the best of all.",
         table(["the network sees", "signs read rightly", "the best sign"], reading),
+        "It reads keys where it sees both, so that what it finds in A alone counts."
+        if result["readings"].get("I and A", {"signs": {"low": 0}})["signs"]["low"] > 0.5
+        else "**It does not read keys even where it sees both: it learnt too little, and its failure on A alone shows "
+        "nothing.**",
     ]  # fmt: skip
 
 

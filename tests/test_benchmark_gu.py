@@ -231,6 +231,12 @@ def test_the_page_shows_what_was_measured_and_what_was_not() -> None:
     assert "| published: their transformer, right password, LFW | .04 | .03 | .04 | .004 |  |" in text
     assert "DSSIM: 1.7 times the published figure (0.05 against 0.03)" in text
     assert "| A alone | 51.0% (25.5% to 102.0%) |" in text
+    assert "shows nothing" in text
+    both = {
+        "A alone": {"signs": figure(0.5), "best": figure(0.6)},
+        "I and A": {"signs": figure(1.1), "best": figure(1)},
+    }
+    assert "shows nothing" not in tables.gu2020({"learnt": learnt | {"readings": both}})
     assert "The part `faces` was not measured yet." in text
     assert "The part `keys` was not measured yet." in text
     keys = origin | {
