@@ -242,15 +242,17 @@ def likeness(judge: Recogniser, trials: Sequence[Trial], threshold: float) -> di
     }
 
 
-def ranks(trials: Sequence[Trial], seed: int = 0) -> dict[str, dict[str, float]]:
+def ranks(told: Sequence[Mapping[str, Sequence[float]]], seed: int = 0) -> dict[str, dict[str, float]]:
     """Return by oracle the mean rank of the right passphrase, 0 the likeliest and 0.5 by chance, and the p value of
-    the Kolmogorov-Smirnov test that ranks are uniform. Ties and the width of ranks are filled at random."""
+    the Kolmogorov-Smirnov test that ranks are uniform. Ties and the width of ranks are filled at random.
+
+    told: of each face what every oracle says of its recoveries, the right one first."""
     generator = np.random.default_rng(seed)
     found = {}
-    for name in trials[0].oracles:
+    for name in told[0]:
         places = []
-        for trial in trials:
-            right, *wrong = trial.oracles[name]
+        for oracles in told:
+            right, *wrong = oracles[name]
             better = sum(one > right for one in wrong) + generator.integers(
                 1 + sum(one == right for one in wrong)
             )
@@ -386,7 +388,7 @@ def main() -> None:
         "judges": judged,
         "pictures": pictures(trials),
         "detected": detected(trials),
-        "ranks": ranks(trials),
+        "ranks": ranks([one.oracles for one in trials]),
         "told_apart_by_pictures": told_apart(
             np.stack([one.features[0] for one in trials]), np.stack([one.features[1] for one in trials]), half
         ),

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import common
-from tables import origin, table
+from tables import GU_RECOVERED, origin, table
 
 PAGES = {
     "results": (
@@ -39,17 +39,6 @@ ATTACKS = (
     "averaging",
     "one key",
 )
-
-GU_RECOVERED = (
-    ("superpixel", ".09", ".10", ".06", ".01"),
-    ("edge map", ".25", ".24", ".25", ".24"),
-    ("blur", ".30", ".21", ".12", ".04"),
-    ("noise", ".12", ".12", ".07", ".01"),
-    ("part of the face masked", ".10", ".09", ".07", ".02"),
-    ("their transformer, right password, CASIA", ".03", ".03", ".04", ".004"),
-    ("their transformer, right password, LFW", ".04", ".03", ".04", ".004"),
-)
-"""Gu et al., ECCV 2020, tables 1 and 2: LPIPS, DSSIM, L1, L2."""
 
 FALCO = (
     ("FALCO, LFW", "27.45", "100 / 100", "2.07 / 1.58", ""),
