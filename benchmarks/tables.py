@@ -157,7 +157,7 @@ def networks(result: dict[str, Any]) -> str:
             ", ".join(" x ".join(str(side) for side in shape) for shape in item["input"]),
             *(item["milliseconds"].get(name, "") for name in names),
             *(item["cosines"].get(name, "") for name in cosines),
-            f"{item['bytes'] / 1e6:.2f} / {item['int8_bytes'] / 1e6:.2f}",
+            f"{item['bytes'] / 1e6:.2f} / {item['int8_bytes'] / 1e6:.2f}" if item["int8_bytes"] else "",
         ]
         for item in found
     ]
