@@ -19,6 +19,7 @@ Attributes = dict[str, Any]
 Operator = Callable[..., Any]
 
 DTYPES = {
+    onnx.TensorProto.INT8: torch.int8,
     onnx.TensorProto.FLOAT: torch.float32,
     onnx.TensorProto.FLOAT16: torch.float16,
     onnx.TensorProto.INT64: torch.int64,
@@ -178,6 +179,12 @@ def _pads(attributes: Attributes) -> list[int]:
     return pads[:half]
 
 
+def _numbers(attributes: Attributes, steps: Tensor, factors: Tensor) -> Tensor:
+    axis = attributes.get("axis", 1)
+    shape = [-1 if place == axis % steps.ndim else 1 for place in range(steps.ndim)]
+    return steps.to(factors.dtype) * factors.reshape(shape)
+
+
 def _convolution(attributes: Attributes, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     strides, dilations = attributes.get("strides", [1, 1]), attributes.get("dilations", [1, 1])
     return functional.conv2d(
@@ -334,6 +341,7 @@ OPERATORS: dict[str, Operator] = {
     "Constant": lambda a: a["value"],
     "ConstantOfShape": _filled,
     "Conv": _convolution,
+    "DequantizeLinear": _numbers,
     "Cos": lambda a, x: x.cos(),
     "CumSum": lambda a, x, axis: x.cumsum(axis),
     "DepthToSpace": _depth_to_space,
