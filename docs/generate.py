@@ -134,7 +134,7 @@ def methods_page() -> str:
         NOTE,
         "# Methods",
         "A method changes the pixels of a face and nothing else: `incog hide --method NAME --set KEY=VALUE`. "
-        "`incog methods` prints the same facts. Lengths are relative to the longer side of the face's box, so a "
+        "`incog methods NAME` prints the same facts. Lengths are relative to the longer side of the face's box, so a "
         "setting does the same to near and to distant faces.",
         "*Hides from* is what we expect of the method at its defaults, from the literature and from what it lets "
         "through; it is not a measurement of this program. *Weak* methods are there because people ask for them "

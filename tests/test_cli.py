@@ -24,7 +24,8 @@ from PIL import Image
 from incog import __version__, compose, parallel, pipeline
 from incog.cli.screen import Screen
 from incog.errors import ExposedError, ModelError
-from incog.methods import METHODS
+from incog.methods import DEFAULT, METHODS
+from incog.methods.parameters import describe
 
 Picture = npt.NDArray[np.uint8]
 Incog = Callable[..., Any]
@@ -60,20 +61,43 @@ def test_help_without_arguments_names_the_commands(incog: Incog) -> None:
     assert incog().code == 2
 
 
-def test_methods_are_listed_with_their_parameters_and_claims(
+def test_all_methods_are_listed_and_fit_a_narrow_terminal(
     incog: Incog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "250")
+    monkeypatch.setenv("COLUMNS", "80")
     result = incog("methods")
     assert result.code == 0
+    assert max(map(len, result.out.splitlines())) <= 80
+    words = " ".join(result.out.split())
     for name, method in METHODS.items():
-        assert name in result.out
-        for claim in method().claims():
-            assert claim.statement.split()[0] in result.out
-    assert "blocks=" in result.out
-    assert "(default)" in result.out
-    for heading in ("name", "family", "hides from", "reversible", "parameters", "claims"):
-        assert heading in result.out
+        mark = " (default)" if name == DEFAULT else " (weak)" if method.weak else ""
+        assert re.search(rf"^  {name}{re.escape(mark)}  ", result.out, re.MULTILINE), name
+        assert all(word in words for word in f"{method.summary} {method.hides_from}".split())
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_one_method_is_told_with_its_parameters_and_claims(
+    incog: Incog, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", "2000")
+    result = incog("methods", name)
+    assert result.code == 0
+    method = METHODS[name]
+    assert result.out.startswith(name)
+    assert f"Hides from {method.hides_from}." in result.out
+    assert method.weak in result.out
+    for row in describe(method):
+        assert f"  {row.name}={row.default}\n" in result.out
+        assert f"{row.help}; must be {row.range}" in result.out
+    for claim in method().claims():
+        assert claim.statement in result.out
+        assert all(f"- {condition}" in result.out for condition in claim.conditions)
+
+
+def test_a_method_that_does_not_exist_is_not_told(incog: Incog) -> None:
+    result = incog("methods", "blurr")
+    assert (result.code, result.out) == (2, "")
+    assert "did you mean blur?" in result.err
 
 
 # One file

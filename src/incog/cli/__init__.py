@@ -8,18 +8,15 @@ from types import FrameType
 from typing import Annotated, NoReturn
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from incog import __version__
 from incog.cli import train, vaults
 from incog.cli.evaluate import evaluate
 from incog.cli.hiding import hide
 from incog.cli.human import score
+from incog.cli.methods import methods
 from incog.cli.plans import plan, render
 from incog.cli.screen import Screen
-from incog.methods import DEFAULT, METHODS
-from incog.methods.parameters import describe
 from incog.runtime import one_thread_for_matrices
 
 app = typer.Typer(
@@ -43,23 +40,7 @@ app.command()(vaults.restore)
 app.command()(vaults.inspect)
 app.command()(vaults.strip)
 app.command()(vaults.grant)
-
-
-@app.command()
-def methods() -> None:
-    """List the methods, what each hides from, and its parameters."""
-    table = Table(title="Methods", show_lines=True)
-    for heading in ("name", "family", "hides from", "reversible", "parameters", "claims"):
-        table.add_column(heading, overflow="fold")
-    for name, kind in METHODS.items():
-        parameters = "\n".join(
-            f"{row.name}={row.default}: {row.help} ({row.range})" for row in describe(kind)
-        )
-        claims = "\n".join(f"{'+' if claim.holds else '!'} {claim.statement}" for claim in kind().claims())
-        reversible = "yes" if kind.reversible else "no"
-        default = " (default)" if name == DEFAULT else ""
-        table.add_row(name + default, kind.family, kind.hides_from, reversible, parameters, claims)
-    Console(markup=False, highlight=False, emoji=False).print(table)
+app.command()(methods)
 
 
 def _version(wanted: bool) -> None:

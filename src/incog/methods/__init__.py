@@ -58,6 +58,11 @@ def make(name: str, settings: Mapping[str, str]) -> Method:
 
     Raises UsageError for unknown names, with the nearest one as hint, and for wrong values.
     """
+    return parse(kind_of(name), settings)
+
+
+def kind_of(name: str) -> type[Method]:
+    """Return the class of the method ``name``. Raises UsageError for unknown names, with the nearest one as hint."""
     if name not in METHODS:
         raise unknown("the method", f"one of {', '.join(METHODS)}", name, METHODS)
-    return parse(METHODS[name], settings)
+    return METHODS[name]
