@@ -13,6 +13,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra [train]")
 
 from torch import Tensor, nn  # noqa: E402
+from torch.nn import functional  # noqa: E402
 
 from incog import points  # noqa: E402
 from incog.data.faces import template  # noqa: E402
@@ -27,7 +28,7 @@ from incog.train.portraits import Portraits  # noqa: E402
 from incog.train.recipe import Recipe  # noqa: E402
 from incog.train.tasks import transformer as module  # noqa: E402
 from incog.train.tasks.transformer import Transformer  # noqa: E402
-from incog.train.transformer_net import Critic, Network, TransformerNet  # noqa: E402
+from incog.train.transformer_net import Critic, Linker, Network, TransformerNet  # noqa: E402
 
 CPU = torch.device("cpu")
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
@@ -147,12 +148,27 @@ def test_keys_differ_from_those_that_are_taken() -> None:
 
 
 def test_masks_cover_the_points_and_leave_the_corners() -> None:
-    (mask,) = keyed.masks(dense_face()[None], 128)
-    assert mask.shape == (128, 128, 1)
+    depths = torch.from_numpy(keyed.depths(dense_face()[None], 128)).permute(0, 3, 1, 2) / 255
+    assert depths.shape == (1, 1, 128, 128)
+    mask = keyed.usual_masks(depths)[0, 0]
     inner = dense_face().round().astype(int)
-    assert mask[inner[:, 1], inner[:, 0], 0].min() > 240
+    assert mask[inner[:, 1], inner[:, 0]].min() > 0.94
     assert mask[0, 0] == mask[0, -1] == mask[-1, 0] == 0
-    assert 0.3 < float(mask.mean()) / 255 < 0.6
+    assert 0.3 < float(mask.mean()) < 0.6
+
+
+def test_masks_grow_and_fade_by_pixels() -> None:
+    square = dense_face()
+    square[:] = np.linspace([40, 40], [88, 88], len(square))
+    square[:4] = [[40, 40], [88, 40], [88, 88], [40, 88]]
+    depths = torch.from_numpy(keyed.depths(square[None], 128)).permute(0, 3, 1, 2) / 255
+    line = keyed.masks(depths, torch.tensor([3.0]), torch.tensor([1.0]))[0, 0, 64]
+    covered = (line > 0.5).nonzero().flatten()
+    # 40..88 with the margin of 5, and 3 more.
+    assert covered[[0, -1]].tolist() == pytest.approx([32, 96], abs=1)
+    assert int(((line > 0) & (line < 1)).sum()) <= 4
+    faded = keyed.masks(depths, torch.tensor([3.0]), torch.tensor([8.0]))[0, 0, 64]
+    assert 12 <= int(((faded > 0) & (faded < 1)).sum()) <= 18
 
 
 def test_people_are_those_with_pictures_enough_to_learn() -> None:
@@ -231,7 +247,7 @@ def test_every_loss_has_its_say(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     losses = run.step()
     assert set(losses) == {
         "repel", "apart", "recognise", "points", "look", "adversary", "key", "recovery", "structure", "background",
-        "critic",
+        "critic", "link", "linker",
     }  # fmt: skip
     assert all(np.isfinite(value) for value in losses.values())
     figures = task.measure(run.average)
@@ -249,6 +265,7 @@ def test_a_short_run_learns_to_turn_back(monkeypatch: pytest.MonkeyPatch, tmp_pa
         "points": 0.0,
         "look": 0.0,
         "adversary": 0.0,
+        "link": 0.0,
     }
     task = make(monkeypatch, "transformer", **unjudged)
     assert not isinstance(task, Adversarial)
@@ -256,6 +273,60 @@ def test_a_short_run_learns_to_turn_back(monkeypatch: pytest.MonkeyPatch, tmp_pa
     first, *_, last = [run.step() for _ in range(40)]
     assert set(first) == {"recovery", "structure", "background", "key"}
     assert last["recovery"] < 0.7 * first["recovery"]
+
+
+def test_only_faces_change_where_they_are_laid_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    task = make(monkeypatch, "transformer", again=0.0, coded=0.0)
+    run_of(task, tmp_path).step()
+    made = task.made
+    outside = (made.masks == 0).expand_as(made.images)
+    assert 0.3 < float(outside.float().mean()) < 0.8
+    for pictures in (made.first, made.second, made.recovered):
+        assert torch.equal(pictures[outside], made.images[outside])
+        assert not torch.equal(pictures[~outside], made.images[~outside])
+    whole = make(monkeypatch, "transformer", laid=False)
+    run_of(whole, tmp_path).step()
+    assert not torch.equal(whole.made.first[outside], whole.made.images[outside])
+
+
+def test_who_turns_back_is_given_what_a_file_holds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    task = make(monkeypatch, "transformer", again=0.0, coded=1.0)
+    run_of(task, tmp_path).step()
+    made = task.made
+    outside = (made.masks == 0).expand_as(made.images)
+    lost = (made.recovered - made.images)[outside].abs()
+    assert 0 < float(lost.mean()) < 0.1
+
+
+def test_a_linker_is_blind_where_all_are_as_likely() -> None:
+    known = functional.normalize(torch.eye(4) + 0.1, dim=1)
+    assert float(keyed.unlinked(torch.full((2, 4), 0.5), known)) == pytest.approx(0, abs=1e-5)
+    assert float(keyed.unlinked(known, known)) > 1
+    rows = torch.arange(4)
+    assert float(keyed.linked(known, known, rows)) < 1e-2
+    assert float(keyed.linked(known, known, rows.flip(0))) > 5
+
+
+def test_a_linker_learns_who_was_turned() -> None:
+    torch.manual_seed(0)
+    linker, turn = Linker(16), torch.linalg.qr(torch.randn(16, 16))[0]
+    optimiser = torch.optim.Adam(linker.parameters(), 1e-3)
+    for _ in range(60):
+        who = functional.normalize(torch.randn(32, 16), dim=1)
+        loss = keyed.linked(*linker(who @ turn, who), torch.arange(32))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    assert float(loss.detach()) < 0.5 * np.log(32)
+
+
+@pytest.mark.parametrize(("what", "value", "must"), [
+    ("coded", 1.5, "coded must be in 0..1"),
+    ("link", 1.0, "link must be 0 where no recogniser is asked"),
+])  # fmt: skip
+def test_options_that_cannot_be_are_refused(what: str, value: float, must: str) -> None:
+    with pytest.raises(UsageError, match=must):
+        keyed.Options(**{what: value, "repel": 0.0, "apart": (0.0, 0.0, 0.0)})
 
 
 def test_a_share_of_the_pictures_are_anonymised_ones(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -274,6 +345,8 @@ def test_a_share_of_the_pictures_are_anonymised_ones(monkeypatch: pytest.MonkeyP
     ("recipe", "changes", "gone"),
     [
         ("transformer", {"apart": [0.0, 0.0, 0.0]}, {"apart"}),
+        ("transformer", {"link": 0.0}, {"link", "linker"}),
+        ("transformer", {"coded": 0.0, "laid": False}, set()),
         ("transformer", {"key": 0.0}, {"key"}),
         ("transformer", {"recognise": 0.0}, {"recognise"}),
         ("transformer", {"adversary": 0.0}, {"adversary", "critic"}),
@@ -289,7 +362,8 @@ def test_ablations_leave_a_loss_out(
     losses = run.step()
     losses = run.step()
     usual = {"recovery", "background", "adversary", "critic", "key", "apart"}
-    usual |= {"repel", "recognise"} if recipe == "transformer" else {"classify", "classifier"}
+    mine = {"repel", "recognise", "link", "linker"}
+    usual |= mine if recipe == "transformer" else {"classify", "classifier"}
     assert usual - set(losses) == gone
     assert all(np.isfinite(value) for value in losses.values())
     assert ("predictor" in task.modules) == bool(task.options.key)

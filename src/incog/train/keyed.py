@@ -22,6 +22,12 @@ CHUNK = 4
 MARGIN_PIXELS = 5
 """By which the face's mask is wider than its points, in pixels of 128."""
 
+SHARP = 16.0
+"""What cosines of a linker are multiplied by before they are compared."""
+
+_LEVELS = 4
+"""Steps of a stored depth per pixel of 128: it reaches from -32 to 32 px."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
@@ -39,6 +45,11 @@ class Options:
     ``stages``. points, look: that the dense points, and the attributes' probabilities, of A and WR are those of I.
     wrong: whether there are wrong recoveries. again: share of a batch whose I are themselves A. pool: earlier pictures
     that the critics are shown too. predictor, critic: channels.
+
+    laid: whether what the network makes is laid into I inside of a mask, which grows and fades by chance, before
+    anything else sees it, as it is in use; else the whole picture is replaced, as published. coded: share of the A that
+    are coded (``incog.train.coded``) on their way to the keys that turn them on. link: that a linker, which learns at
+    the same time to tell from the recognisers' words who A and WR were, finds all I of the batch as likely.
     """
 
     recovery: float = 60.0
@@ -60,6 +71,9 @@ class Options:
     points: float = 20.0
     look: float = 0.5
     wrong: bool = True
+    laid: bool = False
+    coded: float = 0.0
+    link: float = 0.0
     again: float = 0.125
     pool: int = 0
     predictor: int = 32
@@ -68,6 +82,10 @@ class Options:
     def __post_init__(self) -> None:
         if not 0 <= self.again < 1:
             raise must_be("again", "in 0..1, below 1", self.again)
+        if not 0 <= self.coded <= 1:
+            raise must_be("coded", "in 0..1", self.coded)
+        if self.link and not (self.repel or any(self.apart)):
+            raise must_be("link", "0 where no recogniser is asked (repel, apart)", self.link)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,17 +155,36 @@ def distinct(keys: Tensor, *taken: Tensor) -> Tensor:
     return keys
 
 
-def masks(dense: Floats, size: int) -> Bytes:
-    """Return where the faces are, (N, size, size, 1) uint8, 255 inside, soft at the edge. dense: (N, 130, 2) px."""
+def depths(dense: Floats, size: int) -> Bytes:
+    """Return how far inside of its face each pixel lies, (N, size, size, 1) uint8, as ``masks`` reads it.
+
+    dense: (N, 130, 2) px.
+    """
     found = np.zeros((len(dense), size, size, 1), np.uint8)
-    wide = max(1, round(MARGIN_PIXELS * size / 128))
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * wide + 1, 2 * wide + 1))
-    for mask, points in zip(found, dense, strict=True):
+    wide = MARGIN_PIXELS * size / 128
+    for depth, points in zip(found, dense, strict=True):
         hull = cv2.convexHull(np.rint(points).astype(np.int32))
         canvas = np.zeros((size, size), np.uint8)
-        cv2.fillConvexPoly(canvas, hull, 255)
-        mask[..., 0] = cv2.GaussianBlur(cv2.dilate(canvas, kernel), (0, 0), wide / 2)
+        cv2.fillConvexPoly(canvas, hull, 1)
+        inside, outside = (cv2.distanceTransform(side, cv2.DIST_L2, 5) for side in (canvas, 1 - canvas))
+        levels = (inside - outside + wide) * (128 / size) * _LEVELS
+        depth[..., 0] = np.clip(np.rint(levels + 128), 0, 255)
     return found
+
+
+def masks(depths: Tensor, grown: Tensor, fade: Tensor) -> Tensor:
+    """Return where faces are, (B, 1, S, S) in 0..1, 0.5 at the outline. depths: (B, 1, S, S), those of above in 0..1.
+    grown: (B,), by how much the outline is moved outwards. fade: (B,), over what width it fades; both in pixels of
+    128."""
+    pixels = (depths * 255 - 128) / _LEVELS
+    shares = (pixels + grown[:, None, None, None]) / fade[:, None, None, None]
+    return (shares + 0.5).clamp(0, 1)
+
+
+def usual_masks(depths: Tensor) -> Tensor:
+    """Return the masks that figures are measured with: at the outline, with an edge of 5 pixels of 128."""
+    grown = depths.new_zeros(len(depths))
+    return masks(depths, grown, grown + MARGIN_PIXELS)
 
 
 def people(identities: list[str], rows: Integers, least: int) -> Integers:
@@ -195,6 +232,19 @@ def distances(judged: list[Tensor], originals: list[Tensor], options: Options) -
     return {
         name: weight * value for (name, weight), value in zip(wanted.items(), means, strict=True) if weight
     }
+
+
+def linked(turned: Tensor, known: Tensor, rows: Tensor) -> Tensor:
+    """Return the linker's loss: the cross-entropy of which of the ``known`` (M, D) each of the ``turned`` (N, D) is,
+    the right ones being ``rows`` (N,)."""
+    return functional.cross_entropy(SHARP * turned @ known.t(), rows)
+
+
+def unlinked(turned: Tensor, known: Tensor) -> Tensor:
+    """Return how far the linker is from a blind guess: the divergence, which is 0 where all of the known are as
+    likely."""
+    told = functional.log_softmax(SHARP * turned @ known.t(), 1)
+    return -told.mean() - log(len(known))
 
 
 def otherwise(goal: dict[str, Tensor], found: dict[str, Tensor]) -> Tensor:

@@ -41,6 +41,11 @@ class Network:
         if self.norm == "group" and self.width % GROUPS:
             raise must_be("width", f"a multiple of {GROUPS}", self.width)
 
+    @property
+    def size_of_a_sign(self) -> float:
+        """What signs are multiplied by: keys are unit vectors, or halves where tiled."""
+        return 0.5 if self.condition == "tiled" else float(self.key**-0.5)
+
 
 class Norm(nn.Module):
     """A norm whose scale and shift a key changes, where there is one."""
@@ -207,3 +212,25 @@ class Classifier(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.head(self.trunk(images).mean((2, 3)))
         return logits
+
+
+class Linker(nn.Module):
+    """What recognisers say of two pictures -> (B, 128) of unit norm each, alike where both show one person.
+
+    It learns what a recogniser would that is trained on turned faces: (B, D) of faces that may be turned, and (B, D) of
+    faces as they are.
+    """
+
+    def __init__(self, inputs: int) -> None:
+        super().__init__()
+        self.turned, self.known = (
+            nn.Sequential(
+                nn.Linear(inputs, 512), nn.SiLU(), nn.Linear(512, 512), nn.SiLU(), nn.Linear(512, 128)
+            )
+            for _ in range(2)
+        )
+
+    def forward(self, turned: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+        return functional.normalize(self.turned(turned), dim=1), functional.normalize(
+            self.known(known), dim=1
+        )

@@ -17,28 +17,25 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from incog import points as dense
 from incog.data.seeds import Integers, uniform
 from incog.errors import InputError
-from incog.train import augment, keyed
+from incog.train import augment, coded, keyed
+from incog.train.held_out import HeldOut
 from incog.train.judges import DRAWS, Judges
 from incog.train.keyed import Made, Options
 from incog.train.likeness import dssim
 from incog.train.loop import Batch
-from incog.train.pixels import Pixels, tiled
+from incog.train.pixels import Pixels
 from incog.train.portraits import SIZE, read
 from incog.train.recipe import Recipe
-from incog.train.transformer_net import Classifier, Critic, KeyPredictor, Network, TransformerNet
+from incog.train.transformer_net import Classifier, Critic, KeyPredictor, Linker, Network, TransformerNet
 from incog.types import Bytes
 
-FACES = 192
-"""Held-out faces that figures are measured on."""
-
-STRANGERS = 0.34
-"""Cosine of the package's embedder that one in a thousand pairs of different people exceeds."""
-
-_VIEW = 6
+_VIEW = 8
 """Uniform numbers per picture that decide how it is shown."""
+
+_GROWN, _FADE = (-2.0, 8.0), (1.0, 10.0)
+"""Ranges, in pixels of 128, of how far masks reach beyond the points and of how wide their edges are."""
 
 
 class Transformer:
@@ -58,8 +55,12 @@ class Transformer:
             )
         self.items = len(self.train_rows)
         self.pixels = Pixels(self.portraits.pixels, device)
-        self.masks = Pixels(keyed.masks(self.portraits.dense, SIZE), device)
+        self.depths = Pixels(keyed.depths(self.portraits.dense, SIZE), device)
         self.judges = Judges([path for name, path in data.items() if name != "portraits"]).to(device)
+        side = recipe.resolutions[-1][1]
+        self.held_out = HeldOut(
+            self.pixels, self.depths, self.judges, self.test, side, self.network, self.options.laid
+        )
         self.people = torch.from_numpy(
             keyed.people(self.portraits.identities, self.train_rows, self.options.least)
         ).to(device)
@@ -80,11 +81,16 @@ class Transformer:
                 rivals[name] = Critic(options.critic, spectral=not options.squares)
         if options.classify:
             rivals["classifier"] = Classifier(options.critic, count)
+        if options.link:
+            blank = torch.zeros(1, 3, SIZE, SIZE, device=device)
+            widths = [found.shape[1] for found in self.judges.identity(blank)]
+            rivals["linker"] = Linker(sum(widths))
         if len(rivals):
             # Without rivals the task is none of the adversarial ones.
             self.rivals = rivals
         self.pools = [keyed.Pool(options.pool) for _ in range(3)]
         self.made: Made | None = None
+        self._told: tuple[Tensor, Tensor, Tensor] | None = None
         self._warm = device.type == "cuda"
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
@@ -92,23 +98,27 @@ class Transformer:
             self._compile(batch)
         rows = self.train_rows[batch.items]
         width = self.network.key
-        draws = batch.uniform(4 * width + _VIEW + DRAWS)
-        real, masks = self._shown(rows, draws[:, 4 * width : 4 * width + _VIEW], batch.resolution)
+        draws = batch.uniform(4 * width + _VIEW + DRAWS + coded.DRAWS)
+        keys, view, judged, file = torch.split(draws, [4 * width, _VIEW, DRAWS, coded.DRAWS], 1)
+        real, masks = self._shown(rows, view, batch.resolution)
         people = self.people[torch.from_numpy(rows).to(self.device)]
         images, masks, people = self._again(real, masks, people)
-        right, other, wrong, stray = keyed.signs(draws[:, : 4 * width]).chunk(4, 1)
+        right, other, wrong, stray = keyed.signs(keys).chunk(4, 1)
         other = keyed.distinct(other, right)
         wrong = keyed.distinct(wrong, -right)
         stray = keyed.distinct(stray, -right, wrong)
         count, half = len(rows), len(rows) // 2 if self.options.wrong else 0
         with batch.quick:
-            first, second = self._turned(images.repeat(2, 1, 1, 1), torch.cat([right, other])).chunk(2)
-            keys = torch.cat([-right, wrong[:half], stray[:half]])
-            back = self._turned(torch.cat([first, first[:half], first[:half]]), keys)
+            both = torch.cat([right, other])
+            first, second = self._turned(images.repeat(2, 1, 1, 1), masks.repeat(2, 1, 1, 1), both).chunk(2)
+            sent = coded.coded(first, file, share=self.options.coded) if self.options.coded else first
+            # Who turns a face on lays it over all of what was turned, its faded edge too.
+            again, whole = (torch.cat([x, x[:half], x[:half]]) for x in (sent, (masks > 0).float()))
+            back = self._turned(again, whole, torch.cat([-right, wrong[:half], stray[:half]]))
             recovered, wrongs = back[:count], back[count:]
             self.made = Made(real, images, masks, people, first, second, recovered, wrongs)
             signs = (right, -right, wrong[:half])
-            result = self._likenesses(self.made, draws[:, 4 * width + _VIEW :])
+            result = self._likenesses(self.made, judged)
             result |= self._rivalries(self.made, batch.progress)
             if self.options.key:
                 result["key"] = self.options.key * self._guessed(self.made, signs)
@@ -119,13 +129,17 @@ class Transformer:
     def _shown(self, rows: Integers, draws: Tensor, side: int) -> tuple[Tensor, Tensor]:
         """Return faces (B, 3, side, side) and their masks (B, 1, side, side), a little turned, moved and lit
         otherwise."""
-        both = torch.cat([self.pixels.take(rows), self.masks.take(rows)], 1)
+        both = torch.cat([self.pixels.take(rows), self.depths.take(rows)], 1)
         matrices = augment.turned(draws[:, 0:4], degrees=4, zoom=(0.96, 1.04), shift=0.02)
         both = augment.mirror(augment.warp(both, matrices, SIZE), draws[:, 4])
         if side != SIZE:
             both = functional.interpolate(both, size=(side, side), mode="area")
         gain = torch.exp2(augment.between(draws[:, 5], -0.3, 0.2))[:, None, None, None]
-        return (both[:, :3] * gain).clamp(0, 1), both[:, 3:]
+        faces, depths = (both[:, :3] * gain).clamp(0, 1), both[:, 3:]
+        if not self.options.laid:
+            return faces, keyed.usual_masks(depths)
+        grown, fade = (augment.between(draws[:, 6], *_GROWN), augment.between(draws[:, 7], *_FADE))
+        return faces, keyed.masks(depths, grown, fade)
 
     def _again(self, real: Tensor, masks: Tensor, people: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Put faces that the network made in the step before in the place of some.
@@ -140,8 +154,14 @@ class Transformer:
         images[:count], masks[:count], people[:count] = self.made.first[:count], self.made.masks[:count], -1
         return images, masks, people
 
-    def _turned(self, images: Tensor, signs: Tensor) -> Tensor:
-        keys = signs * (0.5 if self.network.condition == "tiled" else self.network.key**-0.5)
+    def _turned(self, images: Tensor, masks: Tensor, signs: Tensor) -> Tensor:
+        """Return pictures (B, 3, S, S) turned by keys (B, K) of signs, in 0..1; where faces are laid into their
+        pictures, inside of the masks (B, 1, S, S) alone."""
+        made = self._made_of(images, signs)
+        return images.lerp(made, masks) if self.options.laid else made
+
+    def _made_of(self, images: Tensor, signs: Tensor) -> Tensor:
+        keys = signs * self.network.size_of_a_sign
         # Both calls of a step ask for the same gradients, so that one compiled network serves them.
         images = images if images.requires_grad else images.requires_grad_(True)
         made: Tensor = self.modules["network"](images.contiguous(memory_format=torch.channels_last), keys)
@@ -156,7 +176,20 @@ class Transformer:
             views = torch.cat([draws, draws, draws, draws[:half], draws[:half]])
             with torch.no_grad():
                 originals = self.judges.identity(made.images, draws)
-            result |= keyed.distances(self.judges.identity(pictures, views), originals, options)
+            found = self.judges.identity(pictures, views)
+            result |= keyed.distances(found, originals, options)
+            if options.link:
+                count = len(made.images)
+                told = torch.cat(found, 1)
+                turned = torch.cat([told[:count], told[3 * count :]])
+                who = torch.arange(count, device=told.device)
+                self._told = (
+                    turned.detach(),
+                    torch.cat(originals, 1),
+                    torch.cat([who, who[:half], who[:half]]),
+                )
+                known = self._told[1]
+                result["link"] = options.link * keyed.unlinked(*self.rivals["linker"](turned, known))
         if options.points or options.look:
             changed = torch.cat([made.first, made.wrongs])
             like = torch.cat([made.images, made.images[:half], made.images[:half]])
@@ -243,6 +276,10 @@ class Transformer:
                     sign = [1.0, -1.0 if options.recognise else 0.0, 1.0]
                     terms = [factor * loss for factor, loss in zip(sign, losses, strict=False)]
                     result["classifier"] = result["classifier"] + torch.stack(terms).sum() / 3
+        if options.link and self._told is not None:
+            told, goals, rows = self._told
+            turned, known = self.rivals["linker"](told, goals)
+            result["linker"] = keyed.linked(turned, known, rows)
         return result
 
     def _compile(self, batch: Batch) -> None:
@@ -255,82 +292,22 @@ class Transformer:
             for _, side in self.recipe.resolutions:
                 with batch.quick:
                     blank = torch.zeros(number, 3, side, side, device=self.device)
-                    self._turned(blank, keys).mean().backward()  # type: ignore[no-untyped-call]
+                    self._made_of(blank, keys).mean().backward()  # type: ignore[no-untyped-call]
 
-    @torch.no_grad()
-    def answers(self, network: nn.Module, rows: Integers) -> tuple[Tensor, ...]:
-        """Return I, A1, A2, R, WR1, WR2 of rows, (N, 3, S, S) each, with keys that are the same each time."""
-        network.eval()
-        parts: list[tuple[Tensor, ...]] = []
-        side, width = self.recipe.resolutions[-1][1], self.network.key
-        for chunk in np.array_split(rows, max(1, len(rows) // 32)):
-            images = self.pixels.take(chunk)
-            if side != SIZE:
-                images = functional.interpolate(images, size=(side, side), mode="area")
-            drawn = torch.from_numpy(uniform(1, chunk, np.zeros_like(chunk), 4 * width)).to(self.device)
-            right, other, wrong, stray = keyed.signs(drawn).chunk(4, 1)
-            scale = 0.5 if self.network.condition == "tiled" else width**-0.5
-            first = network(images, right * scale)
-            turned = [network(images, other * scale)]
-            turned += [network(first, key * scale) for key in (-right, wrong, stray)]
-            parts.append((images, first, *turned))
-        return tuple(torch.cat(column) for column in zip(*parts, strict=True))
-
-    @torch.no_grad()
     def measure(self, network: nn.Module) -> dict[str, float]:
-        """Cosines of the package's embedder between the stages, the share of faces that pass for the same person, how
-        far the recovered picture is from the original, and how far the five points moved, in pixels of 128."""
-        rows = self.test[:: max(1, len(self.test) // FACES)][:FACES]
-        image, first, second, recovered, wrong, stray = self.answers(network, rows)
-        stages = {"a": first, "b": second, "r": recovered, "wr": wrong, "xr": stray, "i": image}
-        who = {name: self._embedded(pictures) for name, pictures in stages.items()}
-
-        def cosine(one: str, two: str) -> Tensor:
-            return (who[one] * who[two]).sum(1)
-
-        pairs = {
-            "a_i": ("a", "i"),
-            "wr_i": ("wr", "i"),
-            "r_i": ("r", "i"),
-            "a_b": ("a", "b"),
-            "wr_a": ("wr", "a"),
-        }
-        figures = {f"cosine_{name}": float(cosine(*pair).mean()) for name, pair in pairs.items()}
-        figures["cosine_wr_xr"] = float(cosine("wr", "xr").mean())
-        for name in ("a_i", "wr_i", "r_i"):
-            figures[f"same_{name}"] = float((cosine(*pairs[name]) > STRANGERS).float().mean())
-        figures["recovery_l1"] = float((recovered - image).abs().mean())
-        figures["recovery_dssim"] = float(dssim(recovered, image).mean())
-        figures["wrong_l1"] = float((wrong - image).abs().mean())
-        outside = 1 - self.masks.take(rows)
-        outside = functional.interpolate(outside, size=image.shape[-2:], mode="area")
-        figures["background_l1"] = float(((first - image).abs() * outside).sum() / (3 * outside.sum()))
-        five = list(dense.FIVE)
-        moved = [
-            (self.judges.points(p)[:, five] - self.judges.points(image)[:, five]).norm(dim=2)
-            for p in (first, recovered)
-        ]
-        figures["shift_a"], figures["shift_r"] = (float(value.mean()) * SIZE / 2 for value in moved)
-        return {**figures, "faces": float(len(rows))}
-
-    def _embedded(self, pictures: Tensor) -> Tensor:
-        return torch.cat(
-            [self.judges.identity(part)[0] for part in pictures.chunk(max(1, len(pictures) // 32))]
-        )
+        """See ``HeldOut.measure``."""
+        return self.held_out.measure(network)
 
     def sheet(self, network: nn.Module) -> Bytes:
-        """Held-out faces, two to a row: original, two keys, recovered, recovered with a wrong key."""
-        rows = self.test[:: max(1, len(self.test) // 16)][:16]
-        columns = self.answers(network, rows)[:5]
-        return tiled(torch.stack(columns, 1).flatten(0, 1), 10)
+        """See ``HeldOut.sheet``."""
+        return self.held_out.sheet(network)
 
     def example(self) -> dict[str, Tensor]:
         """Return faces and keys, by the names of the file's inputs."""
         rows = self.test[:8]
         images = self.pixels.take(rows)
         drawn = torch.from_numpy(uniform(2, rows, np.zeros_like(rows), self.network.key)).to(self.device)
-        scale = 0.5 if self.network.condition == "tiled" else self.network.key**-0.5
-        return {"image": images, "key": keyed.signs(drawn) * scale}
+        return {"image": images, "key": keyed.signs(drawn) * self.network.size_of_a_sign}
 
     def shipped(self, network: nn.Module) -> nn.Module:
         return network
