@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import common
+from incog.methods import DEFAULT
 from tables import GU_RECOVERED, origin, table
 
 PAGES = {
@@ -132,6 +133,46 @@ def recognised(found: dict[str, Any]) -> str:
                 rows,
             ),
             "\n".join(f"- **{method['method']}.** {method['verdict']}" for method in found["methods"]),
+        ]
+    )
+
+
+def _merits(method: dict[str, Any]) -> dict[str, float]:
+    """Return what a default is chosen by, less is better: of faces, those that the worst attack finds and those that
+    either detector misses; the shift of the five points; the step of sharpness at the mask's edge."""
+    parts = method["utility"]
+    shift = parts["detection, centerface"].get("points_shift")
+    return {
+        "the worst attack": method["headlines"][0]["rank1"]["value"],
+        "CenterFace": 1 - parts["detection, centerface"]["detection_rate"]["value"],
+        "HOG": 1 - parts["detection, hog"]["detection_rate"]["value"],
+        "the five points": float("inf") if shift is None or shift["value"] is None else shift["value"],
+        "the seam": abs(parts["seam"]["sharpness_step"]["value"]),
+    }
+
+
+def default(found: dict[str, Any]) -> str:
+    """Return the section on which method is the default; nothing where it was not in the run."""
+    merits = {method["method"]: _merits(method) for method in found["methods"]}
+    own = merits.pop(DEFAULT, None)
+    if own is None:
+        return ""
+    lines = []
+    for name, mine in merits.items():
+        worse = [what for what, value in mine.items() if value > own[what]]
+        if not worse:
+            lines.append(f"- **{name}** is no worse in anything: it should be the default.")
+        elif "the worst attack" not in worse:
+            lines.append(f"- **{name}** is no worse by the worst attack, but by {', '.join(worse)}.")
+    return "\n\n".join(
+        [
+            "## Which is the default",
+            f"`{DEFAULT}`. Another method takes its place when the worst attack on the face finds no more by it, and both "
+            "detectors, the five points and the seam are no worse. Privacy comes first: what finds a face in a result, and "
+            "what looks natural, does not make up for people who are recognised.",
+            "\n".join(lines)
+            or f"By every other method the worst attack finds more than the {100 * own['the worst attack']:.1f} % of "
+            f"`{DEFAULT}`.",
         ]
     )
 
@@ -314,6 +355,7 @@ def page(result: dict[str, Any], name: str = "results") -> str:
                 f"different people; attackers learnt from {protocol['known_pictures']:,} pictures of {protocol['known_people']:,} "
                 f"others. Judges: {judges}. The run held {protocol['memory']:,} MiB at most.",
                 recognised(found),
+                *filter(None, [default(found)]),
                 attacks(found, "dlib"),
                 attacks(found, "incog-b"),
                 brought_back(found),

@@ -272,6 +272,45 @@ def test_evaluations_that_do_not_fit_are_not_joined(parts, said):
         evaluation.joined(list(parts))
 
 
+def measured(name: str, *, found: float, detected: float, shift: float | None, seam: float) -> dict:
+    """Return what an evaluation says of a method, as far as the choice of the default goes."""
+    center = {"detection_rate": {"value": detected}, "points_shift": {"value": shift}}
+    return {
+        "method": name,
+        "headlines": [{"rank1": {"value": found}}],
+        "utility": {
+            "detection, centerface": center,
+            "detection, hog": {"detection_rate": {"value": detected}},
+            "seam": {"sharpness_step": {"value": seam}},
+        },
+    }
+
+
+FILL = measured("fill", found=0.04, detected=0.0, shift=None, seam=3.0)
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        (measured("replace", found=0.03, detected=0.99, shift=1.0, seam=0.5), "it should be the default"),
+        (measured("replace", found=0.03, detected=0.99, shift=1.0, seam=4.0), "attack, but by the seam."),
+        (
+            measured("replace", found=0.09, detected=0.99, shift=1.0, seam=0.5),
+            "more than the 4.0 % of `fill`",
+        ),
+    ],
+)
+def test_the_page_says_why_a_method_is_the_default(other, said):
+    section = results_page.default({"methods": [FILL, other]})
+    assert section.startswith("## Which is the default")
+    assert said in section
+
+
+def test_the_default_is_not_explained_by_a_run_without_it():
+    other = measured("replace", found=0.0, detected=1.0, shift=1.0, seam=0.0)
+    assert results_page.default({"methods": [other]}) == ""
+
+
 @pytest.mark.parametrize("name", results_page.PAGES)
 def test_the_results_pages_are_what_the_figures_say(name):
     figures, title, _ = results_page.PAGES[name]
