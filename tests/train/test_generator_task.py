@@ -117,6 +117,48 @@ def test_every_loss_is_asked_for_and_finite(tmp_path: Path) -> None:
     assert any(bool((before != after).any()) for before, after in moved)
 
 
+def test_a_run_without_a_critic_keeps_the_detail_that_it_began_with(tmp_path: Path) -> None:
+    task = make(critic=0.0, features=0.0, detail=2.0, cells=[16, 32], **UNJUDGED)
+    assert not isinstance(task, Adversarial)
+    run = run_of(task, tmp_path)
+    before = {name: value.clone() for name, value in task.modules["network"].state_dict().items()}
+    first, second = run.step(), run.step()
+    assert set(first) == {"detail", "picture", "tone", "ring"}
+    assert first["detail"] == pytest.approx(0, abs=1e-3)
+    assert second["detail"] > first["detail"]
+    begun = task.modules["begun"].network.state_dict()
+    assert all(torch.equal(begun[name], value) for name, value in before.items())
+    run.save()
+    again = make(critic=0.0, features=0.0, detail=2.0, cells=[16, 32], **UNJUDGED)
+    other = run_of(again, tmp_path)
+    other.load()
+    other.step()
+    kept = again.modules["begun"].network.state_dict()
+    assert all(torch.equal(kept[name], value) for name, value in before.items()), (
+        "a run that is resumed forgot"
+    )
+
+
+def test_detail_is_what_is_not_tone() -> None:
+    soft = torch.linspace(-1, 1, 32).expand(1, 3, 32, 32)
+    assert float(holes.fine(soft)[..., 4:-4].abs().max()) < 1e-5
+    stripes = torch.tensor([-0.5, 0.5]).repeat(16).expand(1, 3, 32, 32)
+    assert float(holes.fine(stripes)[..., 4:-4].abs().min()) > 0.4
+    green = torch.tensor([-0.587, 0.299, 0.0])[None, :, None, None] * stripes[:, :1]
+    assert float(holes.fine(green).abs().max()) < 1e-6
+
+
+def test_tones_are_compared_at_several_scales() -> None:
+    apart = torch.zeros(1, 3, 128, 128)
+    # Stripes of 8 px that soft cells of 16 px even out.
+    apart[:, 1] = torch.tensor([0.5, -0.5]).repeat_interleave(8).repeat(8)
+    mask, same = torch.ones(1, 1, 128, 128), torch.zeros(1, dtype=torch.bool)
+    one, other = (holes.toned_apart(apart, mask, same, cells) for cells in ((16,), (64,)))
+    both = holes.toned_apart(apart, mask, same, (16, 64))
+    assert float(other) > 3 * float(one)
+    assert float(both) == pytest.approx(float((one + other) / 2))
+
+
 def test_a_short_run_learns_its_own_faces_and_becomes_files(tmp_path: Path) -> None:
     task = make(side=32, own=0.9, critic=0.0, features=0.0, **UNJUDGED)
     open_folder(tmp_path, task.recipe, resume=False)
@@ -376,14 +418,16 @@ def test_looks_cost_least_where_they_are_as_wanted(monkeypatch: pytest.MonkeyPat
 
 def test_half_precision_draws_the_same_face() -> None:
     torch.manual_seed(0)
-    network = GeneratorNet(Network(widths=(16, 16, 16, 16, 16), style=32)).eval()
-    planes, code, look = torch.rand(2, 8, 64, 64), torch.randn(2, 96), torch.rand(2, 9)
+    network = GeneratorNet(Network()).eval()
+    with np.load(RECIPES / "weights" / "generator.npz") as file:
+        network.load_state_dict({name: torch.from_numpy(file[name]).float() for name in file.files})
+    planes, code, look = torch.rand(2, 8, 128, 128), torch.randn(2, 96), torch.rand(2, 9)
     with torch.no_grad():
         whole = network(planes, code, look)
         with torch.autocast("cpu", torch.bfloat16):
             half = network(planes, code, look)
     assert half.dtype == torch.float32
-    assert (half - whole).abs().mean() < 0.01 * whole.abs().mean()
+    assert (half - whole).abs().mean() < 0.005 * whole.abs().mean()
 
 
 def test_a_code_tells_by_its_direction_and_no_face_depends_on_others() -> None:

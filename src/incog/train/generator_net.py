@@ -37,7 +37,8 @@ class Network:
 
 
 class Modulated(nn.Module):
-    """A convolution whose input channels are scaled by a style and whose output has unit variance again."""
+    """A convolution whose input channels are scaled by a style; where it demodulates, its output has unit variance
+    again and is rectified as by ``leaky``."""
 
     def __init__(
         self, inputs: int, outputs: int, style: int, kernel: int = 3, *, demodulate: bool = True
@@ -51,14 +52,20 @@ class Modulated(nn.Module):
         self.demodulate = demodulate
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
-        scale = self.scale(style)
-        y = functional.conv2d(x * scale[:, :, None, None], self.weight, padding=self.weight.shape[-1] // 2)
-        if self.demodulate:
-            # Not a product of matrices, which autocast would leave the eight bits of bfloat16.
-            energy = (scale.float().square()[:, None] * self.weight.square().sum((2, 3))).sum(2)
-            y = y * (energy + 1e-8).rsqrt().to(y.dtype)[:, :, None, None]
+        # The few numbers that lead all others keep their precision.
+        with torch.autocast(x.device.type, enabled=False):
+            scale = self.scale(style)
+        scaled = x * scale.to(x.dtype)[:, :, None, None]
+        y = functional.conv2d(scaled, self.weight, padding=self.weight.shape[-1] // 2)
+        bias = self.bias[:, None, None]
+        if not self.demodulate:
+            return y + bias
+        # Not a product of matrices, which autocast would leave the eight bits of bfloat16.
+        energy = (scale.square()[:, None] * self.weight.square().sum((2, 3))).sum(2)
+        gain = sqrt(2) * (energy + 1e-8).rsqrt()[:, :, None, None]
         # In the numbers of y: single precision would spread to all that follows, at half the speed.
-        return y + self.bias.to(y.dtype)[:, None, None]
+        y = torch.addcmul((sqrt(2) * bias).to(y.dtype), y, gain.to(y.dtype))
+        return functional.leaky_relu(y, 0.2)
 
 
 class Down(nn.Module):
@@ -87,7 +94,7 @@ class Up(nn.Module):
 
     def forward(self, x: Tensor, beside: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:
         x = torch.cat([doubled(x), beside], 1)
-        x = leaky(self.second(leaky(self.first(x, style)), style))
+        x = self.second(self.first(x, style), style)
         return x, self.picture(x, style)
 
 
@@ -109,7 +116,8 @@ class GeneratorNet(nn.Module):
         self.ups = nn.ModuleList(Up(b, a, a, style) for a, b in reversed(pairs))
 
     def forward(self, planes: Tensor, code: Tensor, attributes: Tensor) -> Tensor:
-        style = self.mapping(condition(code, attributes))
+        with torch.autocast(planes.device.type, enabled=False):
+            style = self.mapping(condition(code, attributes).float())
         x = leaky(self.fine(leaky(self.stem(planes))))
         beside = [x]
         for down in self.downs:
@@ -118,7 +126,7 @@ class GeneratorNet(nn.Module):
         x = beside.pop()
         y = x
         for layer in self.middle:
-            y = leaky(layer(y, style))
+            y = layer(y, style)
         x = (x + y) * sqrt(0.5)
         picture: Tensor = self.first_picture(x, style).float()
         for up in self.ups:

@@ -30,8 +30,8 @@ GROWTH = (1.08, 1.45)
 DRAWS = 9
 """Uniform numbers of a picture: one for the mirror, eight for the hole."""
 
-CELLS = 16
-"""Soft cells along a side, whose tones are compared."""
+CELLS = (16,)
+"""Soft cells along a side, whose tones are compared; several numbers, at several scales."""
 
 LIGHT = 0.25
 """How much a difference of light between cells counts, where one of colour counts 1: brows, beards and lips of two
@@ -144,14 +144,19 @@ def ring_around(seen: Shown) -> Tensor:
     return (functional.max_pool2d(seen.hole, 9, 1, 4) - seen.hole) * seen.inside
 
 
-def toned_apart(apart: Tensor, mask: Tensor, changed: Tensor) -> Tensor:
+def toned_apart(apart: Tensor, mask: Tensor, changed: Tensor, cells: tuple[int, ...] = CELLS) -> Tensor:
     """Return how far soft tones differ in the mask, (B,): whoever the face is of, light and tone of the skin are those
     of the picture, and one cheek is not green.
 
     apart: (B, 3, S, S), the difference of two pictures. changed: (B,) bool, faces whose tone as a whole may be another:
-    of them only its pattern counts. Cells overlap by half; those on the border count by their share in the mask.
+    of them only its pattern counts. cells: along a side. They overlap by half; those on the border count by their share
+    in the mask.
     """
-    cell = max(apart.shape[-1] // CELLS, 1)
+    each = [_toned(apart, mask, changed, max(apart.shape[-1] // count, 1)) for count in cells]
+    return torch.stack(each).mean(0)
+
+
+def _toned(apart: Tensor, mask: Tensor, changed: Tensor, cell: int) -> Tensor:
     weight = functional.avg_pool2d(mask, 2 * cell, cell)
     cells = functional.avg_pool2d(apart * mask, 2 * cell, cell) / weight.clamp(min=1e-3)
     whole = (cells * weight).sum((2, 3), keepdim=True) / weight.sum((2, 3), keepdim=True).clamp(min=1e-3)
@@ -160,6 +165,12 @@ def toned_apart(apart: Tensor, mask: Tensor, changed: Tensor) -> Tensor:
     each = (cells - grey).abs().mean(1, keepdim=True) + LIGHT * grey.abs()
     total: Tensor = (each * weight).sum((1, 2, 3)) / weight.sum((1, 2, 3)).clamp(min=1e-3)
     return total
+
+
+def fine(pictures: Tensor) -> Tensor:
+    """Return the fine detail of pictures, (B, 1, S, S): their luma but for what is soft, which shows light and tone."""
+    luma = (pictures * pictures.new_tensor(LUMA)[None, :, None, None]).sum(1, keepdim=True)
+    return luma - functional.avg_pool2d(luma, 7, 1, 3, count_include_pad=False)
 
 
 def edges(images: Tensor, hole: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,7 +58,9 @@ class Options(Shares):
     of the hole. tone: L1 of soft colours inside the hole, of all codes. critic: the critic's opinion.
     identity: 1 - cosine to the embedding of the code's person. repel: cosine to the original above that of the goal.
     points: distance of dense points, eyes and lips before the outline, of others after ``incog.shape``. look: cross
-    entropy of attributes. flat: of the critic (R1). What weighs nothing is not asked of the judges.
+    entropy of attributes. flat: of the critic (R1). detail: L1 of fine detail, of all codes, to what the network made
+    that the run began with. cells: scales of ``tone``, see ``incog.train.holes``. What weighs nothing is not asked of
+    the judges; where neither ``critic`` nor ``features`` do, there is no critic.
     """
 
     repeat: int = 2
@@ -73,6 +76,8 @@ class Options(Shares):
     points: float = 15.0
     look: float = 0.15
     flat: float = 0.25
+    detail: float = 0.0
+    cells: tuple[int, ...] = holes.CELLS
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,10 +126,15 @@ class Generator:
         self.people = People(self.portraits, train, self.prior, self._identities(), device)
         network = GeneratorNet(recipe.section("network", Network))
         self.modules = nn.ModuleDict({"network": network})
-        critic = Critic(PLANES, CODE + ATTRIBUTES, Width(widths=self.options.rival))
-        if device.type == "cuda":
-            critic.compile(dynamic=False)
-        self.rivals = nn.ModuleDict({"critic": critic})
+        self._begun = Begun(network)
+        if self.options.detail:
+            self.modules["begun"] = self._begun
+        if self.options.critic or self.options.features:
+            critic = Critic(PLANES, CODE + ATTRIBUTES, Width(widths=self.options.rival))
+            if device.type == "cuda":
+                critic.compile(dynamic=False)
+            # Without a critic the task is none of the adversarial ones.
+            self.rivals = nn.ModuleDict({"critic": critic})
         self._made: _Made | None = None
 
     def _tensor(self, values: Any) -> Tensor:
@@ -160,11 +170,13 @@ class Generator:
         made = made.float()
         laid, own = seen.laid(made), slice(who.count)
         told = condition(who.code, who.attributes)
-        result = self._opinions(batch, seen, laid, told, who.count)
+        result = self._opinions(batch, seen, laid, told, who.count) if hasattr(self, "rivals") else {}
+        if options.detail:
+            result["detail"] = options.detail * self._detail_lost(batch, seen, made, who)
         apart, within = made - seen.picture, seen.hole * seen.inside
         result["picture"] = options.picture * holes.apart_inside(apart[own], within[own])
         # Beyond the end of the picture too: the repeated border is no truth, but a sane colour.
-        result["tone"] = options.tone * holes.toned_apart(apart, seen.hole, who.changed).mean()
+        result["tone"] = options.tone * holes.toned_apart(apart, seen.hole, who.changed, options.cells).mean()
         result["ring"] = options.ring * holes.apart_inside(apart, holes.ring_around(seen))
         faces = laid.clamp(-1, 1) * 0.5 + 0.5
         if options.identity or options.repel:
@@ -194,6 +206,16 @@ class Generator:
             "critic": self.options.critic * loss_of_maker((patches.float(), whole.float())),
             "features": self.options.features * torch.stack(apart).mean(),
         }
+
+    def _detail_lost(self, batch: Batch, seen: Shown, made: Tensor, who: Wanted) -> Tensor:
+        """Return how far fine detail is from what the run began with."""
+        self._begun.remember(self.modules["network"])
+        with torch.no_grad(), batch.quick:
+            planes = seen.planes.contiguous(memory_format=torch.channels_last)
+            goal = self._begun(planes, who.code, who.attributes).float()
+        within = seen.hole * seen.inside
+        apart = (holes.fine(made) - holes.fine(goal)).abs()
+        return (apart * within).sum() / within.sum().clamp(min=1)
 
     def _identity_losses(self, batch: Batch, faces: Tensor, index: Tensor, who: Wanted) -> dict[str, Tensor]:
         with batch.quick:
@@ -356,6 +378,27 @@ class Generator:
             "data": {name: sources.count(name) for name in dict.fromkeys(sources)},
             "output_names": ["face"],
         }
+
+
+class Begun(nn.Module):
+    """The network as it was when the run began: checkpoints hold it, and nothing moves it."""
+
+    taken: Tensor
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = copy.deepcopy(network).requires_grad_(False)
+        self.register_buffer("taken", torch.zeros((), dtype=torch.bool))
+
+    def remember(self, network: nn.Module) -> None:
+        """Take over the weights of a network, the first time."""
+        if not self.taken:
+            self.network.load_state_dict(network.state_dict())
+            self.taken.fill_(True)
+
+    def forward(self, planes: Tensor, code: Tensor, attributes: Tensor) -> Tensor:
+        face: Tensor = self.network(planes, code, attributes)
+        return face
 
 
 class Shipped(nn.Module):
