@@ -235,6 +235,26 @@ def test_a_tint_is_taken_out_and_light_and_detail_stay() -> None:
     np.testing.assert_allclose(evening.evened(skin, dense), skin, atol=1e-3)
 
 
+def test_colours_that_no_skin_has_are_taken_out() -> None:
+    dense, size = shape.load().mean, 128
+    skin = np.tile(np.array([0.8, 0.6, 0.5], np.float32), (size, size, 1))
+    spots = skin.copy()
+    # A green spot that is too small to be a tint, and a freckle.
+    spots[84:87, 44:47] *= np.array([0.4, 1.3, 0.4], np.float32)
+    spots[84:87, 80:83] *= np.array([0.93, 0.88, 0.85], np.float32)
+    made = evening.evened(spots, dense)
+
+    def apart(face: Floats, column: int) -> float:
+        tint = face[84:87, column : column + 3]
+        tint = tint / tint.sum(2, keepdims=True)
+        return float(np.abs(tint - skin[0, 0] / skin[0, 0].sum()).max())
+
+    assert apart(made, 44) < 0.3 * apart(spots, 44)
+    assert apart(made, 80) > 0.7 * apart(spots, 80)
+    luma = np.array([0.2126, 0.7152, 0.0722])
+    np.testing.assert_allclose(made @ luma, spots @ luma, atol=0.03)
+
+
 def test_faces_out_of_the_picture_are_not_evened() -> None:
     face = np.full((64, 64, 3), 0.5, np.float32)
     away = shape.load().mean + np.array([9, 0], np.float32)

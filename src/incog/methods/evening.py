@@ -1,4 +1,5 @@
-"""A drawn face in one colour: tints that change slowly over its skin are taken out, light and detail stay."""
+"""A drawn face in one colour: tints that change slowly over its skin are taken out, and those that no skin has; light
+and detail stay."""
 
 from __future__ import annotations
 
@@ -16,6 +17,13 @@ _SOFT = 0.045
 _MOST = 1.6
 """Most that a colour is multiplied or divided by."""
 
+_SPOT, _FEATURE = 0.1, 0.22
+"""Most by which the logarithms of a pixel's colours differ from those of the usual tint at its luma: on skin, and on
+lips and eyes. Freckles, blushes and lipstick are within."""
+
+_DARK = 0.05
+"""Added to colours before they are compared: those of the dark are noise."""
+
 _APART = (("outer_lips", "inner_lips"), ("right_eye",), ("left_eye",))
 """What has a colour of its own: it changes with the skin around it."""
 
@@ -23,8 +31,8 @@ _APART = (("outer_lips", "inner_lips"), ("right_eye",), ("left_eye",))
 def evened(face: Floats, dense: Floats) -> Floats:
     """Return a drawn face (S, S, 3) in 0..1 whose skin has one tint, that of most of it.
 
-    dense: (130, 2) in half sides. Each pixel keeps its luma, and how its colour differs from that around it. Beyond the
-    outline of the face nothing changes.
+    dense: (130, 2) in half sides. Each pixel keeps its luma, and about how its colour differs from that around it, as
+    far as skin, lips and eyes do differ. Beyond the outline of the face nothing changes.
     """
     size, places = len(face), shape.pixels(dense, len(face))
     inside = _filled(face_outline(places, grow=0.97), size)
@@ -38,9 +46,21 @@ def evened(face: Floats, dense: Floats) -> Floats:
     light = np.maximum(cv2.GaussianBlur(skin * (face @ LUMA), (0, 0), soft), 1e-4)
     tints = cv2.GaussianBlur(skin[..., None] * face, (0, 0), soft) / light[..., None]
     usual = np.median(tints[skin > 0.5], axis=0)
-    gain = np.clip((usual + 0.05) / (np.maximum(tints, 0) + 0.05), 1 / _MOST, _MOST)
+    gain = np.clip((usual + _DARK) / (np.maximum(tints, 0) + _DARK), 1 / _MOST, _MOST)
     gain = gain / np.maximum((gain * tints) @ LUMA, 1e-3)[..., None]
-    return np.asarray(face * (1 + (gain - 1) * face_weight(dense, size)[..., None]), np.float32)
+    most = np.asarray(_FEATURE + (_SPOT - _FEATURE) * skin, np.float32)
+    even = _bounded(np.asarray(face * gain, np.float32), np.asarray(usual, np.float32), most)
+    return np.asarray(face + (even - face) * face_weight(dense, size)[..., None], np.float32)
+
+
+def _bounded(face: Floats, usual: Floats, most: Floats) -> Floats:
+    """Return a face whose colours are near a tint, (3,), at the same luma: no further than ``most``, (S, S)."""
+    luma = np.maximum(face @ LUMA, 0)[..., None]
+    plain = luma * usual + _DARK
+    limit = cv2.GaussianBlur(most, (0, 0), 0.01 * len(face))[..., None]
+    apart = limit * np.tanh(np.log((np.maximum(face, 0) + _DARK) / plain) / limit)
+    near = np.maximum(plain * np.exp(apart) - _DARK, 0)
+    return np.asarray(near * luma / np.maximum(near @ LUMA, 1e-3)[..., None], np.float32)
 
 
 def face_weight(dense: Floats, size: int) -> Floats:
