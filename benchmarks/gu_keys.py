@@ -81,7 +81,7 @@ class Watch:
     def mask(self, shown: Bytes, five: Floats) -> Bytes:
         """Return where the shown face is, (128, 128) uint8, 255 inside."""
         dense = self._landmarker.refine(shown, [five], passes=2)[0].points
-        return np.asarray(keyed.masks(dense[None], SIDE)[0, ..., 0], np.uint8)
+        return keyed.painted(dense[None], SIDE)[0]
 
     def __call__(self, candidate: Bytes, shown: Bytes, mask: Bytes) -> dict[str, float]:
         """Return how likely each oracle finds a recovery (128, 128, 3), more is likelier.

@@ -41,7 +41,7 @@ def obfuscated(name: str, portraits: Portraits) -> Bytes:
     for row, dense in enumerate(portraits.dense):
         crops = Crops(
             portraits.pixels[row : row + 1].astype(np.float32) / np.float32(255),
-            keyed.masks(dense[None], SIDE)[..., 0].astype(np.float32) / np.float32(255),
+            keyed.painted(dense[None], SIDE).astype(np.float32) / np.float32(255),
             np.eye(2, 3, dtype=np.float32)[None],
             np.ptp(dense[OUTLINE], axis=0).max(keepdims=True).astype(np.float32),
             portraits.points[row : row + 1],

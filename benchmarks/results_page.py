@@ -10,7 +10,8 @@ from typing import Any
 
 import common
 from incog.methods import DEFAULT
-from tables import GU_RECOVERED, origin, table
+from page_parts import origin, table
+from tables_gu import GU_RECOVERED
 
 PAGES = {
     "results": (

@@ -19,7 +19,7 @@ import deniable  # noqa: E402
 import gu2020  # noqa: E402
 import gu_keys  # noqa: E402
 import gu_learnt  # noqa: E402
-import tables  # noqa: E402
+import tables_gu as tables  # noqa: E402
 import turning  # noqa: E402
 from incog.types import Face, Floats  # noqa: E402
 

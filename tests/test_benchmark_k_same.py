@@ -12,7 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
 import k_same
-import tables
+import tables_people as tables
 from incog import geometry
 from incog.evaluate.samples import Item
 from incog.methods import aligned, eigenspace, make

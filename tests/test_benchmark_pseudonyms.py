@@ -12,7 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
 import pseudonyms
-import tables
+import tables_people as tables
 from incog.evaluate.recognisers import Recogniser
 from incog.parallel import Job
 from incog.pseudonyms import File
