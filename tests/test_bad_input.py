@@ -92,6 +92,15 @@ def test_a_folder_in_the_place_of_a_plan(incog: Incog, tmp_path: Path) -> None:
     assert incog("render", tmp_path).code == 1
 
 
+@pytest.mark.parametrize("here", [".", ""])
+def test_a_plan_of_the_folder_one_is_in(
+    incog: Incog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, here: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = incog("plan", here)
+    assert (result.code, result.err) == (1, "incog: .: this is a folder, not a file\n")
+
+
 # Files that are not what they should be
 
 

@@ -349,6 +349,24 @@ def test_a_folder_without_media_is_told(incog: Incog, tmp_path: Path) -> None:
     assert "holds no photo or video" in result.err
 
 
+@pytest.mark.parametrize(("here", "inside"), [(".", ""), ("", ""), ("..", "deep")])
+def test_a_folder_without_a_name_gets_its_result_beside_it(
+    incog: Incog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, here: str, inside: str
+) -> None:
+    folder = tmp_path / "footage"
+    (folder / inside).mkdir(parents=True)
+    Image.new("RGB", (40, 30)).save(folder / "a.png")
+    monkeypatch.chdir(folder / inside)
+    assert incog("hide", here).code == 0
+    assert [path.name for path in (tmp_path / "footage.incog").iterdir()] == ["a.png"]
+
+
+def test_the_root_of_all_folders_has_nothing_beside_it(incog: Incog) -> None:
+    result = incog("hide", "/")
+    assert result.code == 2
+    assert "must be named with -o, got '/'" in result.err
+
+
 def test_keep_going_does_the_rest_and_still_fails(incog: Incog, photo: Path, tree: Tree) -> None:
     folder = photo.parent / "in"
     folder.mkdir()

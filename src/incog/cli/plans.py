@@ -86,7 +86,6 @@ def plan(
     """Look where the faces are and write a plan, to be reviewed, edited and rendered."""
     screen = Screen(quiet=quiet, verbose=verbose)
     with failing(screen, source):
-        target = output or source.with_name(f"{source.stem}.plan.json")
         selection = selection_of(keep, only, risk)
         perception = Perception(
             detector=detector,
@@ -95,10 +94,12 @@ def plan(
             threads=threads,
         )
         choice = parallel.enrolled(selection, perception) if selection else None
+        media = open_source(source)
+        target = output or source.with_name(f"{source.stem}.plan.json")
         with pending(target, overwrite=overwrite, private=True, inputs=[source]) as file:
             with screen.bar(printable(Path(source.name))) as step:
                 made = look_at(
-                    open_source(source),
+                    media,
                     perception,
                     spans=parse_spans(spans) if spans else [],
                     choice=choice,
