@@ -216,6 +216,13 @@ def test_a_secret_file_makes_results_repeatable(incog: Incog, photo: Path) -> No
         (["--spans", "5"], "a span must be START-STOP"),
         (["--spans", "9-3"], "a span must end after it starts"),
         (["--seed", "1", "--secret-file", "x"], "--seed and --secret-file"),
+        (["--risk", "0.1"], "--risk must be given with --keep or --people clusters"),
+        (["--only", "a.jpg", "--risk", "0.1"], "--risk must be given with --keep or --people clusters"),
+        (["--report-names"], "--report-names must be given with --report"),
+        (
+            ["--method", "k-same-pixel", "--report", "r.json", "--report-names"],
+            "--report-names must not be given with k-same-pixel",
+        ),
         (["--workers", "0"], "--workers"),
         (["--quality", "101"], "--quality"),
         (["--device", "tpu"], "--device"),
@@ -233,6 +240,13 @@ def test_wrong_usage_is_told_and_nothing_is_done(
     assert says in " ".join(result.err.replace("│", " ").split())
     assert result.out == ""
     assert tree(photo.parent) == ["holiday.png"]
+
+
+def test_options_that_would_do_nothing_are_refused_by_plan_and_render(incog: Incog, photo: Path) -> None:
+    plan = incog("plan", photo, "--risk", "0.1")
+    assert (plan.code, "--risk must be given with --keep" in plan.err) == (2, True)
+    render = incog("render", photo.with_name("holiday.plan.json"), "--report-names")
+    assert (render.code, "--report-names must be given with --report" in render.err) == (2, True)
 
 
 @pytest.mark.parametrize("command", ["plan", "render", "hide"])

@@ -61,7 +61,7 @@ from incog.cli.options import (
 from incog.cli.passphrases import Wanted, sealing
 from incog.cli.pseudonyms import PSEUDONYMS, Wishes, hide_pseudonyms, refuse_alone
 from incog.cli.recovery import recovering
-from incog.cli.reports import named, report_place
+from incog.cli.reports import named, refuse_names, report_place
 from incog.cli.screen import Screen, tell
 from incog.cli.sets import hide_set, is_set
 from incog.cli.sources import persons
@@ -130,6 +130,7 @@ def hide(
     """Hide the faces in photos, videos and folders. Nothing is written in which a face is still found."""
     screen = Screen(quiet=quiet, verbose=verbose)
     with failing(screen):
+        refuse_names(report_names, report)
         parameters = settings_of(sets)
         source = context.get_parameter_source("method")
         if source is not None and source.name == "DEFAULT":
@@ -149,7 +150,7 @@ def hide(
             threads=threads or max(1, cores() // workers),
             seeded=seed is not None,
             spans=parse_spans(spans) if spans else [],
-            selection=selection_of(keep, only, risk),
+            selection=selection_of(keep, only, risk, clusters=pseudonyms and people_by != "folders"),
             persons=persons(person),
             options=recovering(
                 Options(
@@ -181,6 +182,10 @@ def hide(
         if share_background and not is_set(chosen):
             raise UsageError(
                 f"--share-background must be given with a method on sets of people, got {method}"
+            )
+        if report_names and is_set(chosen):
+            raise UsageError(
+                f"--report-names must not be given with {method}: its reports go by the numbers of pictures"
             )
         if decoy is not None and (len(inputs) > 1 or inputs[0].is_dir()):
             raise UsageError("--decoy must be given with a single file, which it takes the place of")

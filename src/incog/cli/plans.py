@@ -48,7 +48,7 @@ from incog.cli.options import (
 )
 from incog.cli.passphrases import Wanted, sealing
 from incog.cli.recovery import recovering
-from incog.cli.reports import named, report_place
+from incog.cli.reports import named, refuse_names, report_place
 from incog.cli.screen import Screen, tell
 from incog.cli.sets import refuse_single
 from incog.cli.wishes import between, secret_of, selection_of, settings_of
@@ -153,6 +153,7 @@ def render(
     """Hide the faces of a plan in the file that it was made from."""
     screen = Screen(quiet=quiet, verbose=verbose)
     with failing(screen, plan):
+        refuse_names(report_names, report)
         chosen = make(method, settings_of(sets))
         refuse_single(chosen, "a plan")
         secret, randomness = secret_of(seed, secret_file)

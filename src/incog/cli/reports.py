@@ -50,6 +50,12 @@ def report_place(
         yield save
 
 
+def refuse_names(wanted: bool, path: Path | None) -> None:
+    """Raise UsageError when names are wanted in a report that is not."""
+    if wanted and path is None:
+        raise UsageError("--report-names must be given with --report")
+
+
 def named(outcome: parallel.Outcome, names: dict[int, Path], wanted: bool) -> FileReport:
     """Return the report of a file, with its name where that is wanted."""
     if not wanted:
