@@ -397,6 +397,9 @@ def test_keep_going_does_the_rest_and_still_fails(incog: Incog, photo: Path, tre
         "hide", folder, "-o", photo.with_name("two"), "--keep-going", "--report", report, "--overwrite"
     )
     assert went_on.code == 1
+    last = went_on.err.splitlines()[-2:]
+    assert last[0] == "incog: 1 failed, and nothing was written for what failed:"
+    assert last[1].startswith(f"  {folder / 'a.jpg'}: ")
     assert [entry["status"] for entry in json.loads(report.read_text())["files"]] == ["failed", "hidden"]
     assert tree(photo.with_name("two")) == ["b.png"]
 

@@ -62,7 +62,7 @@ from incog.cli.passphrases import Wanted, sealing
 from incog.cli.pseudonyms import PSEUDONYMS, Wishes, hide_pseudonyms, refuse_alone
 from incog.cli.recovery import recovering
 from incog.cli.reports import named, refuse_names, report_place
-from incog.cli.screen import Screen, tell
+from incog.cli.screen import Screen, failure, recall, tell
 from incog.cli.sets import hide_set, is_set
 from incog.cli.sources import persons
 from incog.cli.wishes import between, cores, secret_of, selection_of, settings_of
@@ -249,14 +249,15 @@ def hide(
                 screen.say("Note: seeded, so not private: whoever knows the seed knows every key.")
             for job in jobs if workers > 1 and len(jobs) > 1 else ():
                 screen.say(f"[{job.number}] {printable(job.path)}")
-            failed = len(problems)
+            failures = list(problems)
             names = {job.number: job.path for job in jobs}
             reports: dict[int, FileReport] = {}
             for message in problems:
                 screen.error(message)
             if not problems or keep_going:
                 for outcome in outcomes(jobs, settings, workers, keep_going, screen):
-                    failed += outcome.report.status == "failed"
+                    if outcome.report.status == "failed":
+                        failures.append(failure(outcome))
                     tell(outcome, screen)
                     reports[outcome.job.number] = named(outcome, names, report_names)
             summary.files = [reports[number] for number in sorted(reports)]
@@ -264,5 +265,7 @@ def hide(
         skipped = len(jobs) - len(summary.files)
         if skipped:
             screen.error(f"{skipped} file(s) were not tried", "--keep-going goes on after a failure")
-        if failed or skipped:
+        if len(summary.files) > 1:
+            recall(failures, screen)
+        if failures or skipped:
             raise typer.Exit(1)

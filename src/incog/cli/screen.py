@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -61,11 +61,24 @@ class Screen:
             yield step
 
 
+def failure(outcome: parallel.Outcome) -> str:
+    """Return what failed and why, on one line."""
+    return f"{printable(outcome.job.path)}: {outcome.message or outcome.report.error}"
+
+
+def recall(failures: Sequence[str], screen: Screen) -> None:
+    """Say once more what failed, when much may have been said since."""
+    if failures:
+        screen.error(
+            f"{len(failures)} failed, and nothing was written for what failed:", "\n  ".join(failures)
+        )
+
+
 def tell(outcome: parallel.Outcome, screen: Screen) -> None:
     """Say on one line what became of a file."""
     report, path = outcome.report, printable(outcome.job.path)
     if report.status == "failed":
-        screen.error(f"{path}: {outcome.message or report.error}", outcome.hint)
+        screen.error(failure(outcome), outcome.hint)
         if screen.verbose and outcome.trace:
             screen.console.print(outcome.trace)
         return
