@@ -16,7 +16,7 @@ from incog.cli.screen import Screen
 from incog.deniable import files as deniable
 from incog.deniable import restoring
 from incog.deniable.payload import CODES
-from incog.errors import UsageError
+from incog.errors import UsageError, VaultError
 from incog.media.walk import printable
 from incog.vault import files, grants
 from incog.vault.carriers import Carried, find
@@ -190,6 +190,8 @@ def grant(
     """Let somebody bring back some of a file's faces, and no others. A grant cannot be revoked."""
     screen = Screen(quiet=quiet)
     with failing(screen, source):
+        if deniable.find(source) is not None:
+            raise VaultError("the vault has no single faces to grant: they were hidden deniably")
         carried = find(source)
         numbers = _numbers(faces)
         owner = opening(passphrase_file, key_file, identity_file, "Your passphrase: ")
