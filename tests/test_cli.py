@@ -567,6 +567,21 @@ def test_render_wants_the_source_that_was_planned(incog: Incog, photo: Path, cli
     assert "must have the suffix .png" in other.err
 
 
+def test_a_face_added_outside_of_the_picture_is_not_called_hidden(incog: Incog, photo: Path) -> None:
+    assert incog("plan", photo).code == 0
+    plan = photo.with_name("holiday.plan.json")
+    edited = json.loads(plan.read_text())
+    edited["tracks"].append({"id": 99, "start": 0, "boxes": [[4000, 3000, 4100, 3100]]})
+    plan.write_text(json.dumps(edited))
+    result = incog("render", plan)
+    assert result.code == 1
+    assert "track 99 must lie in the picture of " in result.err
+    assert not photo.with_name("holiday.incog.png").exists()
+    edited["tracks"][-1]["id"] = edited["tracks"][0]["id"]
+    plan.write_text(json.dumps(edited))
+    assert "version 1: the file: the ids of tracks must differ" in incog("render", plan).err
+
+
 @pytest.mark.parametrize("text", ["", "{}", "[1]", '{"version": 2}', "\x00"])
 def test_render_refuses_what_is_no_plan(incog: Incog, tmp_path: Path, text: str) -> None:
     (tmp_path / "a.plan.json").write_text(text)

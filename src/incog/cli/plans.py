@@ -159,6 +159,11 @@ def render(
         secret, randomness = secret_of(seed, secret_file)
         where = best_device(device.value)
         made = Plan.load(plan)
+        if made.outside:
+            size = f"{made.source.width} x {made.source.height}"
+            raise InputError(
+                f"track {made.outside[0]} must lie in the picture of {size} pixels, got a place outside of it"
+            )
         path = source or _source_of(plan)
         media = open_source(path)
         target = output or parallel.beside(path)
