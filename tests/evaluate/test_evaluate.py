@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from incog.cli.reports import reports
 from incog.data.faces import split_of, template
 from incog.data.readers import read
 from incog.errors import InputError
@@ -505,6 +506,19 @@ def test_two_settings_of_one_method_are_told_apart(results: Results) -> None:
     text = page(twice, [])
     assert "pixelate (blocks 8" in text
     assert "pixelate (blocks 4" in text
+
+
+def test_a_folder_for_reports_goes_again_when_there_are_none(tmp_path: Path) -> None:
+    def write(folder: Path, left: list[str]) -> None:
+        with reports(folder, overwrite=False):
+            for name in left:
+                (folder / name).touch()
+            raise InputError("no people")
+
+    for name, left in (("new", []), ("kept", ["other"])):
+        with pytest.raises(InputError, match="no people"):
+            write(tmp_path / name, left)
+    assert [path.name for path in sorted(tmp_path.rglob("*"))] == ["kept", "other"]
 
 
 @pytest.mark.slow
