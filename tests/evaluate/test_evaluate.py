@@ -250,8 +250,9 @@ def test_a_headline_needs_a_black_box(data: dict[str, Path]) -> None:
 def test_people_without_second_pictures_are_too_few(data: dict[str, Path]) -> None:
     with pytest.raises(
         InputError, match="at least two people of the test part must have two pictures, got 0"
-    ):
+    ) as refused:
         evaluate([hidden("fill")], data, [Squints()], perception(), Settings(people=5, known=5, pictures=1))
+    assert "one person in five is of the test part" in refused.value.hint
 
 
 def test_attackers_need_pictures_to_learn_from(data: dict[str, Path]) -> None:
