@@ -88,6 +88,9 @@ def test_a_photo_there_and_back(
     restored = incog("restore", out, "--passphrase-file", phrase)
     assert restored.code == 0
     assert photo.with_name("holiday.restored.png").read_bytes() == photo.read_bytes()
+    renamed = incog("strip", out, "-o", tmp_path / "public.jpg")
+    assert (renamed.code, "must have the suffix .png, got '.jpg'" in renamed.err) == (2, True)
+    assert not (tmp_path / "public.jpg").exists()
     stripped = incog("strip", out, "-o", tmp_path / "public.png")
     assert stripped.code == 0
     assert incog("inspect", tmp_path / "public.png").code == 1
