@@ -146,6 +146,16 @@ def test_a_plan_is_rendered_with_a_vault_beside(
     assert back.read_bytes() == photo.read_bytes()
 
 
+def test_a_vault_that_lay_beside_the_output_before_is_told_of(
+    incog: Incog, photo: Path, phrase: Path
+) -> None:
+    assert incog(photo, "--passphrase-file", phrase, "--sidecar").code == 0
+    again = incog(photo, "--overwrite")
+    assert again.code == 0
+    assert "holiday.incog.png.incog was there before and holds a sealed original" in again.err
+    assert "was there before" not in incog(photo, "--passphrase-file", phrase, "--overwrite").err
+
+
 def test_without_a_passphrase_there_is_no_vault(incog: Incog, photo: Path) -> None:
     result = incog(photo)
     assert "pseudonymised" not in result.err

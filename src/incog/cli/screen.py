@@ -13,6 +13,7 @@ from incog.media.walk import printable
 from incog.methods import DEFAULT
 from incog.pipeline import Progress as Advance
 from incog.pipeline import silent
+from incog.vault.carriers import sidecar_of
 
 
 class Screen:
@@ -105,6 +106,11 @@ def tell(outcome: parallel.Outcome, screen: Screen) -> None:
         screen.say(f"  {vault.status}: sealed in {vault.place}: {vault.holds}")
         share = "" if vault.share is None else f", {vault.share:.0%} of the source"
         screen.say(f"  {vault.bytes} bytes{share}")
+    elif outcome.target is not None and sidecar_of(outcome.target).exists():
+        old = printable(sidecar_of(outcome.target))
+        screen.say(
+            f"  Note: {old} was there before and holds a sealed original. Publish the result without it."
+        )
     if report.rescan.on_purpose:
         screen.say(f"  {report.rescan.on_purpose} sighting(s) of faces left visible on purpose")
     if screen.verbose:
