@@ -82,7 +82,20 @@ def test_a_pipe_is_not_waited_for(refused: Refused, tmp_path: Path) -> None:
     done = subprocess.run(words, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1, done.stderr
     assert "Traceback" not in done.stderr
+    assert "this is a pipe or a device, not a file" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["pipe.jpg"]
+
+
+@pytest.mark.parametrize(
+    "words", [["inspect"], ["restore"], ["strip", "-o", "out.jpg"], ["grant", "--faces", "1"]]
+)
+def test_a_pipe_is_not_waited_for_where_vaults_are_looked_for(tmp_path: Path, words: list[str]) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    done = subprocess.run(
+        [sys.executable, "-m", "incog", *words, "pipe.jpg"],
+        capture_output=True, text=True, timeout=60, cwd=tmp_path,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (1, "incog: pipe.jpg: this is a pipe, not a file\n")
 
 
 def test_a_folder_in_the_place_of_a_plan(incog: Incog, tmp_path: Path) -> None:
@@ -90,6 +103,15 @@ def test_a_folder_in_the_place_of_a_plan(incog: Incog, tmp_path: Path) -> None:
     assert result.code == 1
     assert "this is a folder, not a file" in result.err
     assert incog("render", tmp_path).code == 1
+
+
+@pytest.mark.parametrize("here", [".", ""])
+def test_a_plan_of_the_folder_one_is_in(
+    incog: Incog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, here: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = incog("plan", here)
+    assert (result.code, result.err) == (1, "incog: .: this is a folder, not a file\n")
 
 
 # Files that are not what they should be

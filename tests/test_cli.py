@@ -216,6 +216,13 @@ def test_a_secret_file_makes_results_repeatable(incog: Incog, photo: Path) -> No
         (["--spans", "5"], "a span must be START-STOP"),
         (["--spans", "9-3"], "a span must end after it starts"),
         (["--seed", "1", "--secret-file", "x"], "--seed and --secret-file"),
+        (["--risk", "0.1"], "--risk must be given with --keep or --people clusters"),
+        (["--only", "a.jpg", "--risk", "0.1"], "--risk must be given with --keep or --people clusters"),
+        (["--report-names"], "--report-names must be given with --report"),
+        (
+            ["--method", "k-same-pixel", "--report", "r.json", "--report-names"],
+            "--report-names must not be given with k-same-pixel",
+        ),
         (["--workers", "0"], "--workers"),
         (["--quality", "101"], "--quality"),
         (["--device", "tpu"], "--device"),
@@ -233,6 +240,13 @@ def test_wrong_usage_is_told_and_nothing_is_done(
     assert says in " ".join(result.err.replace("│", " ").split())
     assert result.out == ""
     assert tree(photo.parent) == ["holiday.png"]
+
+
+def test_options_that_would_do_nothing_are_refused_by_plan_and_render(incog: Incog, photo: Path) -> None:
+    plan = incog("plan", photo, "--risk", "0.1")
+    assert (plan.code, "--risk must be given with --keep" in plan.err) == (2, True)
+    render = incog("render", photo.with_name("holiday.plan.json"), "--report-names")
+    assert (render.code, "--report-names must be given with --report" in render.err) == (2, True)
 
 
 @pytest.mark.parametrize("command", ["plan", "render", "hide"])
@@ -349,6 +363,24 @@ def test_a_folder_without_media_is_told(incog: Incog, tmp_path: Path) -> None:
     assert "holds no photo or video" in result.err
 
 
+@pytest.mark.parametrize(("here", "inside"), [(".", ""), ("", ""), ("..", "deep")])
+def test_a_folder_without_a_name_gets_its_result_beside_it(
+    incog: Incog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, here: str, inside: str
+) -> None:
+    folder = tmp_path / "footage"
+    (folder / inside).mkdir(parents=True)
+    Image.new("RGB", (40, 30)).save(folder / "a.png")
+    monkeypatch.chdir(folder / inside)
+    assert incog("hide", here).code == 0
+    assert [path.name for path in (tmp_path / "footage.incog").iterdir()] == ["a.png"]
+
+
+def test_the_root_of_all_folders_has_nothing_beside_it(incog: Incog) -> None:
+    result = incog("hide", "/")
+    assert result.code == 2
+    assert "must be named with -o, got '/'" in result.err
+
+
 def test_keep_going_does_the_rest_and_still_fails(incog: Incog, photo: Path, tree: Tree) -> None:
     folder = photo.parent / "in"
     folder.mkdir()
@@ -365,6 +397,9 @@ def test_keep_going_does_the_rest_and_still_fails(incog: Incog, photo: Path, tre
         "hide", folder, "-o", photo.with_name("two"), "--keep-going", "--report", report, "--overwrite"
     )
     assert went_on.code == 1
+    last = went_on.err.splitlines()[-2:]
+    assert last[0] == "incog: 1 failed, and nothing was written for what failed:"
+    assert last[1].startswith(f"  {folder / 'a.jpg'}: ")
     assert [entry["status"] for entry in json.loads(report.read_text())["files"]] == ["failed", "hidden"]
     assert tree(photo.with_name("two")) == ["b.png"]
 
@@ -530,6 +565,21 @@ def test_render_wants_the_source_that_was_planned(incog: Incog, photo: Path, cli
     )
     assert other.code == 2
     assert "must have the suffix .png" in other.err
+
+
+def test_a_face_added_outside_of_the_picture_is_not_called_hidden(incog: Incog, photo: Path) -> None:
+    assert incog("plan", photo).code == 0
+    plan = photo.with_name("holiday.plan.json")
+    edited = json.loads(plan.read_text())
+    edited["tracks"].append({"id": 99, "start": 0, "boxes": [[4000, 3000, 4100, 3100]]})
+    plan.write_text(json.dumps(edited))
+    result = incog("render", plan)
+    assert result.code == 1
+    assert "track 99 must lie in the picture of " in result.err
+    assert not photo.with_name("holiday.incog.png").exists()
+    edited["tracks"][-1]["id"] = edited["tracks"][0]["id"]
+    plan.write_text(json.dumps(edited))
+    assert "version 1: the file: the ids of tracks must differ" in incog("render", plan).err
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[1]", '{"version": 2}', "\x00"])

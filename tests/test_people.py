@@ -293,8 +293,11 @@ def test_photos_that_show_nobody_clearly_are_refused(
 
 def test_a_risk_beyond_the_data_is_refused(measured: Calibration) -> None:
     somebody = Person(np.ones((1, 4), np.float32))
-    with pytest.raises(UsageError, match="cannot speak of less"):
+    with pytest.raises(UsageError, match=r"got 1e-08: .* cannot speak of less") as refused:
         choice_of("keep", [somebody], 1e-8, measured)
+    least = float(str(refused.value).split("at least ")[1].split(" ")[0])
+    # Rounded to two digits.
+    assert choice_of("keep", [somebody], 1.1 * least, measured).risk == 1.1 * least
     assert choice_of("keep", [somebody], 0.01, measured).risk == 0.01
 
 

@@ -267,6 +267,7 @@ def test_methods_that_draw_no_person_are_refused(name: str) -> None:
         (["--pseudonyms", "--keep-metadata"], "--keep-metadata must not be given with --pseudonyms"),
         (["--pseudonyms", "--people", "guess"], "--people must be folders or clusters, got 'guess'"),
         (["--pseudonyms", "--rotate", 2], "--rotate must be given with --secret-file"),
+        (["--pseudonyms", "--people", "folders", "--risk", 0.1], "--risk must be given with --keep"),
         (["--pseudonyms", "--risk", 2], "--risk must be a number from 1e-06 to 0.5"),
         (["--pseudonyms", "--method", "fill"], "draws a person from a key, got fill"),
         (["--people", "folders"], "--people must be given with --pseudonyms"),

@@ -17,7 +17,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from incog import people
-from incog.errors import IncogError, OutputError, UsageError
+from incog.errors import IncogError, OutputError, UsageError, must_be
 from incog.keys import FILE_ID_BYTES, Secret, derive
 from incog.media import open_source
 from incog.media.base import Source
@@ -115,6 +115,17 @@ def same_suffix(one: str, other: str) -> bool:
 def beside(path: Path) -> Path:
     """Return ``holiday.incog.jpg`` for ``holiday.jpg``."""
     return path.with_name(f"{path.stem}.incog{path.suffix}")
+
+
+def beside_folder(path: Path) -> Path:
+    """Return ``footage.incog`` for the folder ``footage``, whatever names it: ``.`` and ``..`` too.
+
+    Raises UsageError for the root, which nothing lies beside.
+    """
+    whole = path.resolve()
+    if not whole.name:
+        raise must_be("the output for the root of all folders", "named with -o", str(path))
+    return (whole if path.name in {"", ".."} else path).with_name(f"{whole.name}.incog")
 
 
 def run(

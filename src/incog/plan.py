@@ -186,6 +186,16 @@ class Plan(_Model):
         """The random id of the file, as keys take it: 16 bytes."""
         return bytes.fromhex(self.file_id)
 
+    @property
+    def outside(self) -> list[int]:
+        """The ids of tracks that lie outside of the picture in all their frames, and so hide nothing."""
+        width, height = self.source.width, self.source.height
+        return [
+            track.id
+            for track in self.tracks
+            if all(x1 <= 0 or y1 <= 0 or x0 >= width or y0 >= height for x0, y0, x1, y1 in track.boxes)
+        ]
+
     def save(self, path: Path, *, overwrite: bool = False) -> None:
         """Write the plan, readable by its owner only. Raises FileExistsError and other OSErrors."""
         flags = os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if overwrite else os.O_EXCL)
@@ -205,7 +215,8 @@ class Plan(_Model):
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"]) or "the file"
-            raise PlanError(f"this is not a plan of version 1: {where}: {first['msg']}") from None
+            words = first["msg"].removeprefix("Value error, ")
+            raise PlanError(f"this is not a plan of version 1: {where}: {words}") from None
 
 
 def digest(path: Path, key: bytes) -> str:

@@ -376,6 +376,8 @@ def test_there_and_back_on_the_command_line(
     assert "deniable" in seen.out
     assert "pseudonymised" in seen.out
     assert "1 person" in seen.out
+    granted = incog("grant", out, "--faces", "1", "--passphrase-file", right)
+    assert (granted.code, "no single faces to grant: they were hidden deniably" in granted.err) == (1, True)
     sizes = []
     for file in (right, wrong):
         assert incog("restore", out, "--passphrase-file", file, "--overwrite").code == 0

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from incog.cli.reports import reports
 from incog.data.faces import split_of, template
 from incog.data.readers import read
 from incog.errors import InputError
@@ -249,8 +250,9 @@ def test_a_headline_needs_a_black_box(data: dict[str, Path]) -> None:
 def test_people_without_second_pictures_are_too_few(data: dict[str, Path]) -> None:
     with pytest.raises(
         InputError, match="at least two people of the test part must have two pictures, got 0"
-    ):
+    ) as refused:
         evaluate([hidden("fill")], data, [Squints()], perception(), Settings(people=5, known=5, pictures=1))
+    assert "one person in five is of the test part" in refused.value.hint
 
 
 def test_attackers_need_pictures_to_learn_from(data: dict[str, Path]) -> None:
@@ -505,6 +507,19 @@ def test_two_settings_of_one_method_are_told_apart(results: Results) -> None:
     text = page(twice, [])
     assert "pixelate (blocks 8" in text
     assert "pixelate (blocks 4" in text
+
+
+def test_a_folder_for_reports_goes_again_when_there_are_none(tmp_path: Path) -> None:
+    def write(folder: Path, left: list[str]) -> None:
+        with reports(folder, overwrite=False):
+            for name in left:
+                (folder / name).touch()
+            raise InputError("no people")
+
+    for name, left in (("new", []), ("kept", ["other"])):
+        with pytest.raises(InputError, match="no people"):
+            write(tmp_path / name, left)
+    assert [path.name for path in sorted(tmp_path.rglob("*"))] == ["kept", "other"]
 
 
 @pytest.mark.slow

@@ -117,6 +117,8 @@ def test_a_recipe_must_not_say(case: str, written: Path) -> None:
 def test_files_that_are_no_recipe_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"absent\.toml cannot be read"):
         Recipe.load(tmp_path / "absent.toml")
+    with pytest.raises(InputError, match=r"cannot be read: Is a directory$"):
+        Recipe.load(tmp_path)
     for content in (b"task = ", b"\xff\xfe\x00"):
         (tmp_path / "bad.toml").write_bytes(content)
         with pytest.raises(InputError, match=r"bad\.toml"):

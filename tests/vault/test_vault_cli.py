@@ -88,6 +88,9 @@ def test_a_photo_there_and_back(
     restored = incog("restore", out, "--passphrase-file", phrase)
     assert restored.code == 0
     assert photo.with_name("holiday.restored.png").read_bytes() == photo.read_bytes()
+    renamed = incog("strip", out, "-o", tmp_path / "public.jpg")
+    assert (renamed.code, "must have the suffix .png, got '.jpg'" in renamed.err) == (2, True)
+    assert not (tmp_path / "public.jpg").exists()
     stripped = incog("strip", out, "-o", tmp_path / "public.png")
     assert stripped.code == 0
     assert incog("inspect", tmp_path / "public.png").code == 1
@@ -141,6 +144,16 @@ def test_a_plan_is_rendered_with_a_vault_beside(
     assert result.code == 0
     assert "warning" in result.err
     assert back.read_bytes() == photo.read_bytes()
+
+
+def test_a_vault_that_lay_beside_the_output_before_is_told_of(
+    incog: Incog, photo: Path, phrase: Path
+) -> None:
+    assert incog(photo, "--passphrase-file", phrase, "--sidecar").code == 0
+    again = incog(photo, "--overwrite")
+    assert again.code == 0
+    assert "holiday.incog.png.incog was there before and holds a sealed original" in again.err
+    assert "was there before" not in incog(photo, "--passphrase-file", phrase, "--overwrite").err
 
 
 def test_without_a_passphrase_there_is_no_vault(incog: Incog, photo: Path) -> None:

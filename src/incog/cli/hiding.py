@@ -61,8 +61,8 @@ from incog.cli.options import (
 from incog.cli.passphrases import Wanted, sealing
 from incog.cli.pseudonyms import PSEUDONYMS, Wishes, hide_pseudonyms, refuse_alone
 from incog.cli.recovery import recovering
-from incog.cli.reports import named, report_place
-from incog.cli.screen import Screen, tell
+from incog.cli.reports import named, refuse_names, report_place
+from incog.cli.screen import Screen, failure, recall, tell
 from incog.cli.sets import hide_set, is_set
 from incog.cli.sources import persons
 from incog.cli.wishes import between, cores, secret_of, selection_of, settings_of
@@ -130,6 +130,7 @@ def hide(
     """Hide the faces in photos, videos and folders. Nothing is written in which a face is still found."""
     screen = Screen(quiet=quiet, verbose=verbose)
     with failing(screen):
+        refuse_names(report_names, report)
         parameters = settings_of(sets)
         source = context.get_parameter_source("method")
         if source is not None and source.name == "DEFAULT":
@@ -149,7 +150,7 @@ def hide(
             threads=threads or max(1, cores() // workers),
             seeded=seed is not None,
             spans=parse_spans(spans) if spans else [],
-            selection=selection_of(keep, only, risk),
+            selection=selection_of(keep, only, risk, clusters=pseudonyms and people_by != "folders"),
             persons=persons(person),
             options=recovering(
                 Options(
@@ -181,6 +182,10 @@ def hide(
         if share_background and not is_set(chosen):
             raise UsageError(
                 f"--share-background must be given with a method on sets of people, got {method}"
+            )
+        if report_names and is_set(chosen):
+            raise UsageError(
+                f"--report-names must not be given with {method}: its reports go by the numbers of pictures"
             )
         if decoy is not None and (len(inputs) > 1 or inputs[0].is_dir()):
             raise UsageError("--decoy must be given with a single file, which it takes the place of")
@@ -244,14 +249,15 @@ def hide(
                 screen.say("Note: seeded, so not private: whoever knows the seed knows every key.")
             for job in jobs if workers > 1 and len(jobs) > 1 else ():
                 screen.say(f"[{job.number}] {printable(job.path)}")
-            failed = len(problems)
+            failures = list(problems)
             names = {job.number: job.path for job in jobs}
             reports: dict[int, FileReport] = {}
             for message in problems:
                 screen.error(message)
             if not problems or keep_going:
                 for outcome in outcomes(jobs, settings, workers, keep_going, screen):
-                    failed += outcome.report.status == "failed"
+                    if outcome.report.status == "failed":
+                        failures.append(failure(outcome))
                     tell(outcome, screen)
                     reports[outcome.job.number] = named(outcome, names, report_names)
             summary.files = [reports[number] for number in sorted(reports)]
@@ -259,5 +265,7 @@ def hide(
         skipped = len(jobs) - len(summary.files)
         if skipped:
             screen.error(f"{skipped} file(s) were not tried", "--keep-going goes on after a failure")
-        if failed or skipped:
+        if len(summary.files) > 1:
+            recall(failures, screen)
+        if failures or skipped:
             raise typer.Exit(1)

@@ -39,7 +39,7 @@ def jobs_of(
             else:
                 found.append((path, output, False))
             continue
-        root = output or path.with_name(f"{path.resolve().name}.incog")
+        root = output or parallel.beside_folder(path)
         if output is not None and len(inputs) > 1:
             root = output / path.resolve().name
         if root.exists() and not root.is_dir():

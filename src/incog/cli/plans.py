@@ -48,7 +48,7 @@ from incog.cli.options import (
 )
 from incog.cli.passphrases import Wanted, sealing
 from incog.cli.recovery import recovering
-from incog.cli.reports import named, report_place
+from incog.cli.reports import named, refuse_names, report_place
 from incog.cli.screen import Screen, tell
 from incog.cli.sets import refuse_single
 from incog.cli.wishes import between, secret_of, selection_of, settings_of
@@ -86,7 +86,6 @@ def plan(
     """Look where the faces are and write a plan, to be reviewed, edited and rendered."""
     screen = Screen(quiet=quiet, verbose=verbose)
     with failing(screen, source):
-        target = output or source.with_name(f"{source.stem}.plan.json")
         selection = selection_of(keep, only, risk)
         perception = Perception(
             detector=detector,
@@ -95,10 +94,12 @@ def plan(
             threads=threads,
         )
         choice = parallel.enrolled(selection, perception) if selection else None
+        media = open_source(source)
+        target = output or source.with_name(f"{source.stem}.plan.json")
         with pending(target, overwrite=overwrite, private=True, inputs=[source]) as file:
             with screen.bar(printable(Path(source.name))) as step:
                 made = look_at(
-                    open_source(source),
+                    media,
                     perception,
                     spans=parse_spans(spans) if spans else [],
                     choice=choice,
@@ -152,11 +153,17 @@ def render(
     """Hide the faces of a plan in the file that it was made from."""
     screen = Screen(quiet=quiet, verbose=verbose)
     with failing(screen, plan):
+        refuse_names(report_names, report)
         chosen = make(method, settings_of(sets))
         refuse_single(chosen, "a plan")
         secret, randomness = secret_of(seed, secret_file)
         where = best_device(device.value)
         made = Plan.load(plan)
+        if made.outside:
+            size = f"{made.source.width} x {made.source.height}"
+            raise InputError(
+                f"track {made.outside[0]} must lie in the picture of {size} pixels, got a place outside of it"
+            )
         path = source or _source_of(plan)
         media = open_source(path)
         target = output or parallel.beside(path)

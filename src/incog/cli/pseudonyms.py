@@ -83,7 +83,7 @@ def hide_pseudonyms(
     if not 1e-6 <= risk <= 0.5:
         raise must_be("--risk", "a number from 1e-06 to 0.5", f"{risk:g}")
     folder = inputs[0]
-    out = Path(output) if output is not None else folder.with_name(f"{folder.resolve().name}.incog")
+    out = Path(output) if output is not None else parallel.beside_folder(folder)
     opened = _opened(wishes, screen)
     if opened is not None:
         settings, randomness = replace(settings, secret=opened[0].secret), "from a sealed gallery"

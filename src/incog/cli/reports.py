@@ -17,18 +17,26 @@ from incog.report import FileReport
 def reports(folder: Path, *, overwrite: bool) -> Iterator[tuple[Path, Path]]:
     """Yield the paths to write report.json and report.html to: both appear, when all went well, or neither.
 
-    The folder is made. Raises OutputError when it is a file, or holds such reports that may not be overwritten.
+    The folder is made, and goes again when the work fails and leaves nothing in it. Raises OutputError when it is a
+    file, or holds such reports that may not be overwritten.
     """
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"--report must be a folder, got the file {folder}")
+    there = folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
-    with (
-        pending(folder / "report.json", overwrite=overwrite) as told,
-        pending(folder / "report.html", overwrite=overwrite) as shown,
-    ):
-        yield told.path, shown.path
-        told.publish()
-        shown.publish()
+    try:
+        with (
+            pending(folder / "report.json", overwrite=overwrite) as told,
+            pending(folder / "report.html", overwrite=overwrite) as shown,
+        ):
+            yield told.path, shown.path
+            told.publish()
+            shown.publish()
+    except BaseException:
+        # What else was written into it stays.
+        if not there and not any(folder.iterdir()):
+            folder.rmdir()
+        raise
 
 
 @contextmanager
@@ -48,6 +56,12 @@ def report_place(
             file.publish()
 
         yield save
+
+
+def refuse_names(wanted: bool, path: Path | None) -> None:
+    """Raise UsageError when names are wanted in a report that is not."""
+    if wanted and path is None:
+        raise UsageError("--report-names must be given with --report")
 
 
 def named(outcome: parallel.Outcome, names: dict[int, Path], wanted: bool) -> FileReport:

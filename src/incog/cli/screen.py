@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -13,6 +13,7 @@ from incog.media.walk import printable
 from incog.methods import DEFAULT
 from incog.pipeline import Progress as Advance
 from incog.pipeline import silent
+from incog.vault.carriers import sidecar_of
 
 
 class Screen:
@@ -61,11 +62,24 @@ class Screen:
             yield step
 
 
+def failure(outcome: parallel.Outcome) -> str:
+    """Return what failed and why, on one line."""
+    return f"{printable(outcome.job.path)}: {outcome.message or outcome.report.error}"
+
+
+def recall(failures: Sequence[str], screen: Screen) -> None:
+    """Say once more what failed, when much may have been said since."""
+    if failures:
+        screen.error(
+            f"{len(failures)} failed, and nothing was written for what failed:", "\n  ".join(failures)
+        )
+
+
 def tell(outcome: parallel.Outcome, screen: Screen) -> None:
     """Say on one line what became of a file."""
     report, path = outcome.report, printable(outcome.job.path)
     if report.status == "failed":
-        screen.error(f"{path}: {outcome.message or report.error}", outcome.hint)
+        screen.error(failure(outcome), outcome.hint)
         if screen.verbose and outcome.trace:
             screen.console.print(outcome.trace)
         return
@@ -92,6 +106,11 @@ def tell(outcome: parallel.Outcome, screen: Screen) -> None:
         screen.say(f"  {vault.status}: sealed in {vault.place}: {vault.holds}")
         share = "" if vault.share is None else f", {vault.share:.0%} of the source"
         screen.say(f"  {vault.bytes} bytes{share}")
+    elif outcome.target is not None and sidecar_of(outcome.target).exists():
+        old = printable(sidecar_of(outcome.target))
+        screen.say(
+            f"  Note: {old} was there before and holds a sealed original. Publish the result without it."
+        )
     if report.rescan.on_purpose:
         screen.say(f"  {report.rescan.on_purpose} sighting(s) of faces left visible on purpose")
     if screen.verbose:

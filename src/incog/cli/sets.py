@@ -15,7 +15,7 @@ from incog.errors import UsageError
 from incog.keys import Secret
 from incog.media.walk import printable
 from incog.methods.base import Method, SetMethod
-from incog.parallel import Settings, perception_of
+from incog.parallel import Settings, beside_folder, perception_of
 from incog.report import FileReport, Report
 
 Place = Callable[[Sequence[Path], Sequence[Path]], AbstractContextManager[Callable[[str], None]]]
@@ -65,7 +65,7 @@ def hide_set(
             hint="a folder in it holds the pictures of one person, a file in it is a person of its own",
         )
     folder = inputs[0]
-    out = Path(output) if output is not None else folder.with_name(f"{folder.resolve().name}.incog")
+    out = Path(output) if output is not None else beside_folder(folder)
     members, left_alone = dataset.members_of(folder, without=[out])
     people = len({member.person for member in members})
     if people < method.k:

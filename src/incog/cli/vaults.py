@@ -16,10 +16,12 @@ from incog.cli.screen import Screen
 from incog.deniable import files as deniable
 from incog.deniable import restoring
 from incog.deniable.payload import CODES
-from incog.errors import UsageError
+from incog.errors import UsageError, VaultError
+from incog.media import open_source
 from incog.media.walk import printable
+from incog.parallel import same_suffix
 from incog.vault import files, grants
-from incog.vault.carriers import Carried, find
+from incog.vault.carriers import Carried, find, format_of
 from incog.vault.header import FACE, PASSPHRASE, SLOT, TRACK, VERSION, Header
 from incog.vault.locks import count_of
 from incog.vault.opening import check_binding
@@ -138,6 +140,8 @@ def strip(
     screen = Screen(quiet=quiet)
     with failing(screen, source):
         faces = deniable.find(source)
+        if format_of(source) is not None:
+            _refuse_suffix(open_source(source).suffix, output)
         if faces is not None:
             deniable.strip(faces, output, overwrite=overwrite)
         else:
@@ -190,6 +194,8 @@ def grant(
     """Let somebody bring back some of a file's faces, and no others. A grant cannot be revoked."""
     screen = Screen(quiet=quiet)
     with failing(screen, source):
+        if deniable.find(source) is not None:
+            raise VaultError("the vault has no single faces to grant: they were hidden deniably")
         carried = find(source)
         numbers = _numbers(faces)
         owner = opening(passphrase_file, key_file, identity_file, "Your passphrase: ")
@@ -206,6 +212,12 @@ def grant(
         screen.say("  A grant cannot be revoked: whoever has this file and the key has these faces for good.")
         if not alone:
             screen.say("  The file still holds the original under your key; --alone leaves it out.")
+
+
+def _refuse_suffix(suffix: str, output: Path) -> None:
+    """Raise UsageError for the name of a file of another format than its content, which stays as it is."""
+    if not same_suffix(output.suffix, suffix):
+        raise UsageError(f"the output must have the suffix {suffix}, got {output.suffix!r}")
 
 
 def _numbers(text: str) -> list[int]:

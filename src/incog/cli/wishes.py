@@ -37,11 +37,14 @@ def settings_of(texts: Sequence[str] | None) -> dict[str, str]:
 
 
 def selection_of(
-    keep: Sequence[Path] | None, only: Sequence[Path] | None, risk: float | None
+    keep: Sequence[Path] | None, only: Sequence[Path] | None, risk: float | None, *, clusters: bool = False
 ) -> parallel.Selection | None:
-    """Return who stays visible, or is hidden alone, as the options say. Raises UsageError."""
+    """Return who stays visible, or is hidden alone, as the options say. clusters: whether people may be told by looks,
+    which a risk is for too. Raises UsageError."""
     if keep and only:
         raise UsageError("--keep and --only must not be given together")
+    if risk is not None and not keep and not clusters:
+        raise UsageError("--risk must be given with --keep or --people clusters")
     if not keep and not only:
         return None
     mode: people.Mode = "keep" if keep else "only"

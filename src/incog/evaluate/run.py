@@ -299,7 +299,8 @@ def _cast(
         several = sum(count > 1 for count in Counter(item.person for item in items).values())
         if several < 2:
             raise InputError(
-                f"{', '.join(data)}: at least two people of the {part} part must have two pictures, got {several}"
+                f"{', '.join(data)}: at least two people of the {part} part must have two pictures, got {several}",
+                hint="one person in five is of the test part, one in twenty of dev, by their names: give more people",
             )
     if len(cast.known) < LEAST_LEARNT:
         raise InputError(

@@ -20,6 +20,8 @@ def open_source(path: Path) -> Source:
         raise InputError("there is no such file")
     if path.is_dir():
         raise InputError("this is a folder, not a file")
+    if not path.is_file():
+        raise InputError("this is a pipe or a device, not a file")
     try:
         if path.stat().st_size == 0:
             raise InputError("the file is empty")

@@ -84,8 +84,10 @@ class Recipe:
         """Read a recipe from TOML. Raises InputError when it cannot be read, UsageError for what it must not say."""
         try:
             text = path.read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"the recipe {path.name} cannot be read: {error}") from error
+        except OSError as error:
+            raise InputError(f"the recipe {path} cannot be read: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise InputError(f"the recipe {path} must be UTF-8 text") from error
         try:
             return build(cls, tomllib.loads(text), where=path.name)
         except tomllib.TOMLDecodeError as error:

@@ -57,6 +57,9 @@ def sidecar_of(path: Path) -> Path:
 
 def format_of(path: Path) -> str | None:
     """Return which place a file has for a vault: jpeg, png, webp, boxes, matroska, or None. Raises InputError."""
+    # To open a pipe is to wait for whoever writes into it.
+    if path.is_fifo():
+        raise InputError("this is a pipe, not a file")
     try:
         with path.open("rb") as file:
             head = file.read(HEAD)
