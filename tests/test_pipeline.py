@@ -177,11 +177,17 @@ def test_both_sides_of_a_cut_are_hidden(
     assert max(shares) < 0.15
 
 
-def test_faces_that_no_span_holds_are_not_called_hidden(
+def test_spans_that_hold_no_frame_are_refused(clip: Path, tmp_path: Path, perception: Perception) -> None:
+    with pytest.raises(InputError, match=r"spans must hold a frame of the file, whose last is at 0\.\d+ s"):
+        hide(clip, tmp_path / "out.mp4", perception, spans=[(5.0, 10.0)])
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_photos_are_hidden_whatever_times_of_films_are(
     photo: Path, tmp_path: Path, perception: Perception
 ) -> None:
     report = hide(photo, tmp_path / "out.png", perception, spans=[(5.0, 10.0)])
-    assert (report.faces, report.tracks, report.rescan.on_purpose) == (0, 0, 1)
+    assert (report.faces, report.tracks, report.rescan.on_purpose) == (1, 1, 0)
 
 
 def test_times_outside_the_spans_stay_visible_on_purpose(

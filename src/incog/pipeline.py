@@ -23,7 +23,7 @@ from incog.perception import Perception as Perception
 from incog.perception import Progress as Progress
 from incog.perception import silent as silent
 from incog.perception import watched
-from incog.plan import Plan, PlanTrack, SourceRecord, Times, digest, tracks_of
+from incog.plan import Plan, PlanTrack, SourceRecord, Times, digest, tracks_of, unrolled, within
 from incog.report import ClaimReport, FileReport, Rescan, VaultReport
 from incog.rescan import Comparison
 from incog.subjects import RISK, Named, Subjects, clear_looks
@@ -63,8 +63,11 @@ def plan(
     file_id: bytes | None = None,
     progress: Progress = silent,
 ) -> Plan:
-    """Look at every frame and return where the faces are. choice: who stays visible, or is hidden alone; the frames
-    are then read once more. file_id: 16 bytes, random by default."""
+    """Look at every frame and return where the faces are. spans: times of films to act on, (start, stop) in seconds;
+    all where there are none. choice: who stays visible, or is hidden alone; the frames are then read once more.
+    file_id: 16 bytes, random by default.
+
+    Raises InputError, also when the spans hold no frame: the result would hide nothing."""
     file_id = file_id or secrets.token_bytes(FILE_ID_BYTES)
     before = digest(source.path, file_id)
     times = Times()
@@ -95,6 +98,13 @@ def plan(
         selection = decision.record
     if digest(source.path, file_id) != before:
         raise InputError("the file changed while it was read")
+    # A photo has no times: it is hidden whatever times of films are.
+    spans = spans if spans and source.kind != "photo" else []
+    moments = list(unrolled(times.record()))
+    if not any(within(time, spans) for time in moments):
+        raise InputError(
+            f"the spans must hold a frame of the file, whose last is at {float(moments[-1]):.3g} s"
+        )
     return Plan(
         file_id=file_id.hex(),
         source=SourceRecord(
@@ -107,7 +117,7 @@ def plan(
         ),
         detector=perception.detector,
         threshold=perception.threshold,
-        spans=spans or [],
+        spans=spans,
         scanned=timeline.scanned,
         selection=selection,
         tracks=tracks,

@@ -58,7 +58,9 @@ MaskScale = Annotated[
 Spans = Annotated[
     str | None,
     typer.Option(
-        "--spans", metavar="START-STOP,...", help="Times to act on, such as 0:10-0:30,2:00-end; default all."
+        "--spans",
+        metavar="START-STOP,...",
+        help="Times of films to act on, such as 0:10-0:30,2:00-end; default all.",
     ),
 ]
 Keep = Annotated[
