@@ -44,7 +44,7 @@ def given(crops: Crops) -> Floats:
     shipped = generated.shipped()
 
     class Watching:
-        prior = shipped.prior
+        prior, pose = shipped.prior, staticmethod(shipped.pose)
 
         def __call__(self, shown: Floats, code: Floats, look: Floats) -> Floats:
             planes.append(shown)
