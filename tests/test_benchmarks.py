@@ -306,6 +306,11 @@ def test_the_page_says_why_a_method_is_the_default(other, said):
     assert said in section
 
 
+def test_methods_that_promise_nothing_are_no_defaults():
+    pca = measured("pca", found=0.0, detected=1.0, shift=0.0, seam=0.0)
+    assert "should be the default" not in results_page.default({"methods": [FILL, pca]})
+
+
 def test_the_default_is_not_explained_by_a_run_without_it():
     other = measured("replace", found=0.0, detected=1.0, shift=1.0, seam=0.0)
     assert results_page.default({"methods": [other]}) == ""
