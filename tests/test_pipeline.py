@@ -221,6 +221,15 @@ def render(photo: Path, plan: Plan, target: Path, perception: Perception) -> pip
     return pipeline.render(open_source(photo), plan, target, make("blackout", {}), SECRET, perception)
 
 
+def test_a_plan_whose_spans_hold_no_frame_is_refused(
+    photo: Path, plan: Plan, tmp_path: Path, perception: Perception
+) -> None:
+    edited = plan.model_copy(update={"spans": [(5.0, 10.0)]})
+    with pytest.raises(InputError, match="spans must hold a frame"):
+        render(photo, edited, tmp_path / "out.png", perception)
+    assert not (tmp_path / "out.png").exists()
+
+
 def test_plan_and_render_equal_hide(photo: Path, plan: Plan, tmp_path: Path, perception: Perception) -> None:
     plan.save(tmp_path / "plan.json")
     noise = make("gaussian-noise", {})

@@ -98,14 +98,7 @@ def plan(
         selection = decision.record
     if digest(source.path, file_id) != before:
         raise InputError("the file changed while it was read")
-    # A photo has no times: it is hidden whatever times of films are.
-    spans = spans if spans and source.kind != "photo" else []
-    moments = list(unrolled(times.record()))
-    if not any(within(time, spans) for time in moments):
-        raise InputError(
-            f"the spans must hold a frame of the file, whose last is at {float(moments[-1]):.3g} s"
-        )
-    return Plan(
+    made = Plan(
         file_id=file_id.hex(),
         source=SourceRecord(
             kind=source.kind,
@@ -117,11 +110,23 @@ def plan(
         ),
         detector=perception.detector,
         threshold=perception.threshold,
-        spans=spans,
+        # A photo has no times: it is hidden whatever times of films are.
+        spans=spans if spans and source.kind != "photo" else [],
         scanned=timeline.scanned,
         selection=selection,
         tracks=tracks,
     )
+    _check_spans(made)
+    return made
+
+
+def _check_spans(plan: Plan) -> None:
+    """Raise InputError when the spans of a plan hold no frame: every face would stay visible."""
+    moments = list(unrolled(plan.source.times))
+    if moments and not any(within(time, plan.spans) for time in moments):
+        raise InputError(
+            f"the spans must hold a frame of the file, whose last is at {float(moments[-1]):.3g} s"
+        )
 
 
 def _decided(
@@ -165,6 +170,7 @@ def render(
     began = time.monotonic()
     if digest(source.path, plan.scope) != plan.source.digest:
         raise PlanError("this plan was made from another file, or the file has changed since")
+    _check_spans(plan)
     covered, recognised, exposed = 0, set[int](), set[int]()
     if options.deniable is not None:
         if options.sealing is not None:

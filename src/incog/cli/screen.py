@@ -109,7 +109,7 @@ def tell(outcome: parallel.Outcome, screen: Screen) -> None:
     elif outcome.target is not None and sidecar_of(outcome.target).exists():
         old = printable(sidecar_of(outcome.target))
         screen.say(
-            f"  Note: {old} was there before and holds a sealed original. Publish the result without it."
+            f"  Note: {old} was there before and may hold a sealed original. Publish the result without it."
         )
     if report.rescan.on_purpose:
         screen.say(f"  {report.rescan.on_purpose} sighting(s) of faces left visible on purpose")

@@ -39,13 +39,6 @@ class Critic(nn.Module):
         self.project = nn.Sequential(
             nn.Linear(conditions, widths[-1]), nn.LeakyReLU(0.2), nn.Linear(widths[-1], widths[-1])
         )
-        # Torch's own weights are so small that what enters is a tenth of itself after ten layers: a critic of them says
-        # nothing for its first hundred steps.
-        for layer in self.modules():
-            if isinstance(layer, nn.Conv2d | nn.Linear):
-                nn.init.kaiming_normal_(layer.weight, nonlinearity="linear")
-                if layer.bias is not None:
-                    nn.init.zeros_(layer.bias)
 
     def forward(self, x: Tensor, condition: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
         x = leaky(self.stem(x))

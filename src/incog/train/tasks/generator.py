@@ -126,9 +126,9 @@ class Generator:
         self.people = People(self.portraits, train, self.prior, self._identities(), device)
         network = GeneratorNet(recipe.section("network", Network))
         self.modules = nn.ModuleDict({"network": network})
-        self._begun = Begun(network)
+        self._begun: Begun | None = None
         if self.options.detail:
-            self.modules["begun"] = self._begun
+            self.modules["begun"] = self._begun = Begun(network)
         if self.options.critic or self.options.features:
             critic = Critic(PLANES, CODE + ATTRIBUTES, Width(widths=self.options.rival))
             if device.type == "cuda":
@@ -171,8 +171,8 @@ class Generator:
         laid, own = seen.laid(made), slice(who.count)
         told = condition(who.code, who.attributes)
         result = self._opinions(batch, seen, laid, told, who.count) if hasattr(self, "rivals") else {}
-        if options.detail:
-            result["detail"] = options.detail * self._detail_lost(batch, seen, made, who)
+        if self._begun is not None:
+            result["detail"] = options.detail * self._detail_lost(self._begun, batch, seen, made, who)
         apart, within = made - seen.picture, seen.hole * seen.inside
         result["picture"] = options.picture * holes.apart_inside(apart[own], within[own])
         # Beyond the end of the picture too: the repeated border is no truth, but a sane colour.
@@ -207,12 +207,12 @@ class Generator:
             "features": self.options.features * torch.stack(apart).mean(),
         }
 
-    def _detail_lost(self, batch: Batch, seen: Shown, made: Tensor, who: Wanted) -> Tensor:
+    def _detail_lost(self, begun: Begun, batch: Batch, seen: Shown, made: Tensor, who: Wanted) -> Tensor:
         """Return how far fine detail is from what the run began with."""
-        self._begun.remember(self.modules["network"])
+        begun.remember(self.modules["network"])
         with torch.no_grad(), batch.quick:
             planes = seen.planes.contiguous(memory_format=torch.channels_last)
-            goal = self._begun(planes, who.code, who.attributes).float()
+            goal = begun(planes, who.code, who.attributes).float()
         within = seen.hole * seen.inside
         apart = (holes.fine(made) - holes.fine(goal)).abs()
         return (apart * within).sum() / within.sum().clamp(min=1)
