@@ -12,7 +12,7 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -663,11 +663,22 @@ def heed_signals() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
-def start(*arguments: str | Path, **options: Any) -> subprocess.Popen[str]:
+@contextlib.contextmanager
+def start(*arguments: str | Path, **options: Any) -> Iterator[subprocess.Popen[str]]:
+    """Run incog beside the test, and never longer than it."""
     words = [sys.executable, "-m", "incog", *map(str, arguments)]
     if os.name == "posix":
         options.setdefault("preexec_fn", heed_signals)
-    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
+    ) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                if options.get("start_new_session"):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.kill()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")

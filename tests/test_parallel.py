@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
@@ -230,6 +235,49 @@ def test_a_dead_worker_is_a_failed_file(photo: Path) -> None:
     assert outcome.report.name == "4"
     assert "a worker process died" in (outcome.report.error or "")
     assert "--workers" in outcome.hint
+
+
+ENDLESS = """
+import signal, sys
+from pathlib import Path
+from incog.parallel import Job, run
+
+def task(job, settings, progress):
+    job.target.touch()
+    while True:
+        progress("working", 0, None)
+
+def stop(number, frame):
+    raise KeyboardInterrupt
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, stop)
+    folder = Path(sys.argv[1])
+    list(run([Job(n, folder, folder / f"{n}.begun", False) for n in (1, 2)], None, workers=2, task=task))
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def test_a_batch_ends_wherever_its_workers_are_stopped(tmp_path: Path) -> None:
+    """A lock that a worker dies with would keep the parent for ever: each try meets the workers elsewhere."""
+    script = tmp_path / "endless.py"
+    script.write_text(ENDLESS)
+    for number in range(6):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        with subprocess.Popen(
+            [sys.executable, script, folder], stderr=subprocess.DEVNULL, start_new_session=True
+        ) as process:
+            try:
+                give_up = time.monotonic() + 60
+                while len(list(folder.glob("*.begun"))) < 2 and time.monotonic() < give_up:
+                    time.sleep(0.01)
+                assert process.poll() is None
+                os.killpg(process.pid, signal.SIGTERM)
+                assert process.wait(timeout=60) != 0
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
 
 
 def test_a_read_only_umask_and_options_reach_the_file(photo: Path) -> None:

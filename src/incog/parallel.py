@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
 import signal
@@ -11,7 +12,6 @@ from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import lru_cache
-from multiprocessing.synchronize import Event
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -143,7 +143,8 @@ def run(
     of workers.
     """
     context = multiprocessing.get_context("spawn")
-    stop = context.Event()
+    # No event: a worker that is killed while it asks an event may take its lock along, and `set` would wait for ever.
+    stop = context.RawValue(ctypes.c_bool, False)
     with ProcessPoolExecutor(
         min(workers, len(jobs)), mp_context=context, initializer=_prepare, initargs=(stop,)
     ) as pool:
@@ -159,19 +160,19 @@ def run(
                     for waiting in futures:
                         waiting.cancel()
         except BaseException:
-            stop.set()
+            stop.value = True
             pool.shutdown(wait=True, cancel_futures=True)
             raise
 
 
-_stop: Event | None = None
-"""In a worker process: set when the batch is given up."""
+_stop = ctypes.c_bool(False)
+"""In a worker process: the parent's word, in memory that both share, that the batch is given up."""
 
 _busy = False
 """In a worker process: whether it is at a file."""
 
 
-def _prepare(stop: Event) -> None:
+def _prepare(stop: ctypes.c_bool) -> None:
     """Set a worker process up; Ctrl-C and a closed terminal are the parent's to handle, which sets ``stop``."""
     global _stop
     _stop = stop
@@ -193,7 +194,7 @@ class _Ended(BaseException):
 
 def _work_until_stopped(task: Task, job: Job, settings: Settings) -> Outcome:
     def progress(stage: str, done: int, total: int | None) -> None:
-        if _stop is not None and _stop.is_set():
+        if _stop.value:
             raise KeyboardInterrupt
 
     global _busy
