@@ -15,6 +15,7 @@ from incog.errors import UsageError
 from incog.keys import Secret, track_key
 from incog.methods import evening, generated, make
 from incog.methods.generated import Replace, shipped
+from incog.methods.looking import AGES, coarse
 from incog.methods.policies import DONORS, Blend, Donor, led, normals_of
 from incog.perceive import attributes, embedder
 from incog.perceive.attributes import OnnxAttributes
@@ -164,18 +165,43 @@ def test_it_looks_as_it_is_told(face: Crops) -> None:
     look = make("replace", {**said, "ethnicity": "indian"}).look(face)  # type: ignore[attr-defined]
     np.testing.assert_allclose(look, [0.75, 0, 0, 0, 0, 1, 0, 0.05, 0.93], atol=1e-6)
     assert face.looks is not None
-    np.testing.assert_allclose(Replace().look(face), face.looks[0])
+
+
+def test_it_looks_like_its_kind_and_not_like_itself(face: Crops) -> None:
+    """One key for all: who looks a little older or surer than another must not be told from them by it."""
+    assert face.looks is not None
+    alike = [
+        replace(face, looks=np.array([[age, sex, *kind, 0.05, 0.93]], np.float32))
+        for age, sex, kind in (
+            (0.26, 0.52, (0.4, 0.1, 0.2, 0.1, 0.2)),
+            (0.44, 0.99, (0.96, 0.01, 0.01, 0.01, 0.01)),
+        )
+    ]
+    one, other = (Replace()(crop, [key_of(3)]).pixels[0] for crop in alike)
+    np.testing.assert_array_equal(one, other)
+    np.testing.assert_allclose(Replace().look(alike[0]), [0.35, 1, 1, 0, 0, 0, 0, 0.05, 0.93], atol=1e-6)
+
+
+def test_ages_are_told_by_their_band() -> None:
+    ages = np.arange(100) + 0.5
+    rows = np.zeros((100, 9), np.float32)
+    rows[:, 0] = ages / 100
+    found = np.array([100 * coarse(row)[0] for row in rows])
+    assert list(np.flatnonzero(np.diff(found)) + 1) == list(AGES)
+    # No band is so wide that its middle would stand for another time of life.
+    assert np.abs(found - ages)[ages < 90].max() < 15
+    assert np.abs(found - ages)[ages < 13].max() < 5
 
 
 def test_claims_count_what_is_read() -> None:
-    for settings, numbers in (
-        ({}, 9),
-        ({"age": "40"}, 8),
-        ({"age": "40", "gender": "male", "ethnicity": "other"}, 2),
+    for settings, words in (
+        ({}, "which of 60 kinds of people it looks like, 2 numbers of its mood"),
+        ({"age": "40"}, "which of 10 kinds of people it looks like, 2 numbers of its mood"),
+        ({"age": "40", "gender": "male", "ethnicity": "other"}, "pose and expression, 2 numbers of its mood"),
     ):
         first, second, _ = make("replace", settings).claims(frames=25)
         assert first.holds
-        assert f"{numbers} numbers of how the face looks, and 5 of its tone and light" in first.statement
+        assert f"{words}, and 5 of its tone and light" in first.statement
         assert "25 frames" in first.scope
         assert not second.holds
         assert ("gender" in second.conditions[0]) is ("gender" not in settings)

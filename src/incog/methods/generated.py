@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from math import prod
 from typing import Annotated, ClassVar, Literal
 
 import cv2
@@ -22,7 +23,7 @@ from incog.keys import Stream
 from incog.methods.aligned import carried, taken
 from incog.methods.base import Claim, Rendered
 from incog.methods.evening import evened, face_weight
-from incog.methods.looking import look_of
+from incog.methods.looking import AGE, AGES, ETHNICITY, GENDER, coarse, look_of
 from incog.methods.parameters import Parameter, check
 from incog.methods.per_crop import CROP_CONDITION, rest_of, scope_of
 from incog.methods.settle import toned, unseamed
@@ -47,9 +48,6 @@ IDENTITY = Parameter(
     "track: each track is another person; stable: one new face per person of a file, and in all files the same for "
     "people named with --person"
 )
-
-AGE, GENDER, ETHNICITY = 0, 1, slice(2, 7)
-"""Where a look has them: see ``incog.perceive.attributes.LOOK``."""
 
 DRAWN = (
     "the mask covers the whole face",
@@ -152,7 +150,8 @@ class Generated(ABC):
 class Replace(Generated):
     """A face that never existed, drawn from the key of the track, in the surroundings of the old one.
 
-    It looks as the track's face does, so that it fits hair, neck and clothes, unless age, gender or ethnicity are said.
+    It looks as people of the track's kind do, so that it fits hair, neck and clothes, unless age, gender or ethnicity
+    are said.
     """
 
     name: ClassVar[str] = "replace"
@@ -164,7 +163,9 @@ class Replace(Generated):
         "soft, and uneven eyes still occur."
     )
 
-    age: Annotated[int, Parameter("how old the new face looks, in years; 0: as the old one", 0, 90)] = 0
+    age: Annotated[
+        int, Parameter("how old the new face looks, in years; 0: in the old one's band", 0, 90)
+    ] = 0
     gender: Annotated[Literal["kept", "male", "female"], Parameter("what gender it seems to have")] = "kept"
     ethnicity: Annotated[
         Literal["kept", "white", "black", "asian", "indian", "other"],
@@ -173,21 +174,19 @@ class Replace(Generated):
     identity: Annotated[Identity, IDENTITY] = "track"
 
     def claims(self, *, frames: int = 1) -> tuple[Claim, ...]:
-        seen = 9 - (self.age > 0) - (self.gender != "kept") - 5 * (self.ethnicity != "kept")
-        kept = [
-            name
-            for name, value in (
-                ("age", self.age or "kept"),
-                ("gender", self.gender),
-                ("ethnicity", self.ethnicity),
-            )
-            if value == "kept"
-        ]
+        choices = {
+            "age": (self.age or "kept", len(AGES) + 1),
+            "gender": (self.gender, len(attributes.CLASSES["gender"])),
+            "ethnicity": (self.ethnicity, len(attributes.CLASSES["ethnicity"])),
+        }
+        kept = [name for name, (value, _) in choices.items() if value == "kept"]
+        kinds = prod(choices[name][1] for name in kept)
+        kind = f"which of {kinds} kinds of people it looks like, " if kept else ""
         meant = f"{', '.join(kept)} and expression that the face seems to have are meant to stay"
         return (
             Claim(
                 f"No pixel of the face is used: {self.source()}, its surroundings, lines of pose and expression, "
-                f"{seen} numbers of how the face looks, and 5 of its tone and light.",
+                f"{kind}2 numbers of its mood, and 5 of its tone and light.",
                 holds=True,
                 scope=scope_of(frames),
                 conditions=DRAWN,
@@ -209,8 +208,8 @@ class Replace(Generated):
         return self.told(look_of(crop))
 
     def told(self, look: Floats) -> Floats:
-        """Return how the new face shall look, (9,), of somebody who looks like this, (9,)."""
-        look = look.copy()
+        """Return how the new face shall look, (9,), of somebody who looks like this, (9,): as their kind does."""
+        look = coarse(look)
         if self.age:
             look[AGE] = self.age / 100
         if self.gender != "kept":

@@ -1,7 +1,8 @@
-"""How the face of a crop looks, for methods whose new face follows it."""
+"""How the face of a crop looks, for methods whose new face follows it, exactly or as far as its kind."""
 
 from __future__ import annotations
 
+from bisect import bisect
 from functools import lru_cache
 
 import numpy as np
@@ -10,6 +11,14 @@ from incog import alignment, points
 from incog.perceive import attributes, embedder
 from incog.perceive.attributes import OnnxAttributes
 from incog.types import Crops, Floats
+
+AGE, GENDER, ETHNICITY = 0, 1, slice(2, 7)
+"""Where a look has them: see ``incog.perceive.attributes.LOOK``."""
+
+AGES = (4, 13, 25, 45, 65)
+"""Years at which another band of age begins."""
+
+_MIDDLES = (2, 8, 19, 35, 55, 75)
 
 
 @lru_cache(maxsize=1)
@@ -31,3 +40,17 @@ def look_of(crop: Crops) -> Floats:
     face = alignment.crop(picture, points.five(crop.dense[0]), embedder.TEMPLATE, embedder.SIZE)
     told: Floats = _network()(face[None])[0].look()
     return told
+
+
+def coarse(look: Floats) -> Floats:
+    """Return the look, (9,) float32, that all of a kind have: the middle of a band of age, the likelier gender and the
+    likeliest ethnicity for certain. The mood, which is no part of who somebody is, stays.
+
+    Exact ages and probabilities are as good as a fingerprint: of 300 people whose faces were drawn with one key,
+    recognisers told 15 % with them and 11 % without.
+    """
+    found = look.copy()
+    found[AGE] = _MIDDLES[bisect(AGES, 100 * float(look[AGE]))] / 100
+    found[GENDER] = look[GENDER] > 0.5
+    found[ETHNICITY] = np.arange(5) == look[ETHNICITY].argmax()
+    return found
