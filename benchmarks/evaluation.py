@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import subprocess
 import tempfile
 from dataclasses import replace
@@ -80,7 +81,8 @@ def joined(results: list[dict[str, Any]]) -> dict[str, Any]:
     memory = max(result["evaluation"]["protocol"]["memory"] for result in results)
     protocol = first["protocol"] | {"memory": memory}
     # Which part had which methods says nothing.
-    command = f"{results[0]['command'].partition(' --only')[0]} (in {len(results)} parts)"
+    words = re.split(r" --only| \(in parts", results[0]["command"])[0]
+    command = f"{words} (in parts)"
     return results[0] | {
         "command": command,
         "evaluation": first | {"methods": methods, "protocol": protocol},
@@ -122,7 +124,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=common.RESULTS / "evaluation.json")
     words = parser.parse_args()
     if words.join:
-        common.save(words.out, slim(judged(joined([json.loads(path.read_text()) for path in words.join]))))
+        # Slim ones: those that are kept are, and the others could not be compared with them.
+        parts = [slim(json.loads(path.read_text())) for path in words.join]
+        common.save(words.out, judged(joined(parts)))
         return
     data = sources(words.data)
     record = common.record()

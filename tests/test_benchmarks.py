@@ -257,7 +257,8 @@ def test_evaluations_of_one_protocol_are_joined_in_the_order_of_methods():
     ]
     assert found["protocol"]["memory"] == 3
     both = evaluation.joined([part("blur"), part("fill")])
-    assert both["command"] == "python benchmarks/evaluation.py --data a=b (in 2 parts)"
+    assert both["command"] == "python benchmarks/evaluation.py --data a=b (in parts)"
+    assert evaluation.joined([both, part("edges")])["command"] == both["command"]
 
 
 @pytest.mark.parametrize(
