@@ -563,8 +563,8 @@ def test_render_wants_the_source_that_was_planned(incog: Incog, photo: Path, cli
     other = incog(
         "render", photo.with_name("lost.plan.json"), "--source", photo, "-o", photo.with_name("out.jpg")
     )
-    assert other.code == 2
-    assert "must have the suffix .png" in other.err
+    assert other.code == 1
+    assert "must have the suffix .png, as the content is, got '.jpg'" in other.err
 
 
 def test_a_face_added_outside_of_the_picture_is_not_called_hidden(incog: Incog, photo: Path) -> None:

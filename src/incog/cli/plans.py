@@ -52,10 +52,11 @@ from incog.cli.reports import named, refuse_names, report_place
 from incog.cli.screen import Screen, tell
 from incog.cli.sets import refuse_single
 from incog.cli.wishes import between, secret_of, selection_of, settings_of
-from incog.errors import InputError, UsageError
+from incog.errors import InputError
 from incog.media import open_source
 from incog.media.base import OutputOptions
 from incog.media.files import pending
+from incog.media.suffixes import check_suffix
 from incog.media.walk import printable
 from incog.methods import DEFAULT, make
 from incog.perceive.detector import best_device
@@ -167,8 +168,7 @@ def render(
         path = source or _source_of(plan)
         media = open_source(path)
         target = output or parallel.beside(path)
-        if not parallel.same_suffix(target.suffix, media.suffix):
-            raise UsageError(f"the output must have the suffix {media.suffix}, got {target.suffix!r}")
+        check_suffix(target, media.suffix)
         options = recovering(
             Options(
                 mask_scale=between("--mask-scale", mask_scale, 1, 3),

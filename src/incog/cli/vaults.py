@@ -18,8 +18,8 @@ from incog.deniable import restoring
 from incog.deniable.payload import CODES
 from incog.errors import UsageError, VaultError
 from incog.media import open_source
+from incog.media.suffixes import check_suffix
 from incog.media.walk import printable
-from incog.parallel import same_suffix
 from incog.vault import files, grants
 from incog.vault.carriers import Carried, find, format_of
 from incog.vault.header import FACE, PASSPHRASE, SLOT, TRACK, VERSION, Header
@@ -141,7 +141,7 @@ def strip(
     with failing(screen, source):
         faces = deniable.find(source)
         if format_of(source) is not None:
-            _refuse_suffix(open_source(source).suffix, output)
+            check_suffix(output, open_source(source).suffix)
         if faces is not None:
             deniable.strip(faces, output, overwrite=overwrite)
         else:
@@ -198,6 +198,8 @@ def grant(
             raise VaultError("the vault has no single faces to grant: they were hidden deniably")
         carried = find(source)
         numbers = _numbers(faces)
+        if output is not None and carried.picture is not None:
+            check_suffix(output, open_source(carried.picture).suffix)
         owner = opening(passphrase_file, key_file, identity_file, "Your passphrase: ")
         holder = granting(to_passphrase_file, to_recipient or (), allow_weak=allow_weak, screen=screen)
         picture = carried.picture or source
@@ -212,12 +214,6 @@ def grant(
         screen.say("  A grant cannot be revoked: whoever has this file and the key has these faces for good.")
         if not alone:
             screen.say("  The file still holds the original under your key; --alone leaves it out.")
-
-
-def _refuse_suffix(suffix: str, output: Path) -> None:
-    """Raise UsageError for the name of a file of another format than its content, which stays as it is."""
-    if not same_suffix(output.suffix, suffix):
-        raise UsageError(f"the output must have the suffix {suffix}, got {output.suffix!r}")
 
 
 def _numbers(text: str) -> list[int]:
