@@ -229,6 +229,9 @@ def test_a_secret_file_makes_results_repeatable(incog: Incog, photo: Path) -> No
         (["--detector", "yolo"], "detector must be one of"),
         (["--no-such-option"], "--no-such-option"),
         (["--seed", "one"], "--seed"),
+        (["--quiet", "--verbose"], "--quiet and --verbose must not be given together"),
+        (["--codec", "libx264"], "--codec must be given with a video"),
+        (["--method", "k-same-pixel", "--workers", "2"], "--workers must not be given with k-same-pixel"),
     ],
     ids=lambda value: "_".join(value) if isinstance(value, list) else "",
 )
@@ -245,8 +248,23 @@ def test_wrong_usage_is_told_and_nothing_is_done(
 def test_options_that_would_do_nothing_are_refused_by_plan_and_render(incog: Incog, photo: Path) -> None:
     plan = incog("plan", photo, "--risk", "0.1")
     assert (plan.code, "--risk must be given with --keep" in plan.err) == (2, True)
-    render = incog("render", photo.with_name("holiday.plan.json"), "--report-names")
+    both = incog("plan", photo, "-q", "-v")
+    assert (both.code, "--quiet and --verbose" in both.err) == (2, True)
+    written = photo.with_name("holiday.plan.json")
+    render = incog("render", written, "--report-names")
     assert (render.code, "--report-names must be given with --report" in render.err) == (2, True)
+    assert incog("plan", photo).code == 0
+    codec = incog("render", written, "--codec", "libx264")
+    assert (codec.code, "--codec must be given with a video" in codec.err) == (2, True)
+    assert not photo.with_name("holiday.incog.png").exists()
+
+
+def test_a_codec_is_for_the_videos_of_a_folder(incog: Incog, photo: Path, clip: Path, tree: Tree) -> None:
+    safe = photo.with_name("safe")
+    assert incog("hide", photo, clip, "-o", safe, "--codec", "libx264").code == 0
+    assert tree(safe) == ["clip.mp4", "holiday.png"]
+    missing = incog("hide", photo.with_name("no.png"), "--codec", "libx264")
+    assert (missing.code, "there is no such file" in missing.err) == (1, True)
 
 
 @pytest.mark.parametrize("command", ["plan", "render", "hide"])

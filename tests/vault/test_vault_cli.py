@@ -405,6 +405,11 @@ REFUSED: dict[str, tuple[list[str], list[str], str]] = {
     "two ways": (["--passphrase", "--passphrase-file", "x"], [], "must not be given together"),
     "only beside": (["--sidecar"], [], "--sidecar must be given with --passphrase"),
     "only weak": (["--allow-weak"], [], "--allow-weak must be given with --passphrase"),
+    "a key that is never weak": (
+        ["--key-file", "x", "--allow-weak"],
+        [],
+        "--allow-weak must be given with --passphrase or --passphrase-file",
+    ),
     "only whole": (["--whole-file"], [], "--whole-file must be given with --passphrase"),
     "only a mode": (["--reversible", "slots"], [], "--reversible must be given with --passphrase"),
     "only slots": (["--slots", "3"], [], "--slots must be given with --passphrase"),

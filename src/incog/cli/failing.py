@@ -15,8 +15,10 @@ from incog.media.walk import printable
 
 @contextmanager
 def failing(screen: Screen, path: Path | None = None) -> Iterator[None]:
-    """Turn the package's errors into one line and an exit status. path: what the work is about, to be named."""
+    """Turn errors into one line and an exit status. path: what the work is about, to be named."""
     try:
+        if screen.quiet and screen.verbose:
+            raise UsageError("--quiet and --verbose must not be given together")
         yield
     except UsageError as error:
         screen.error(str(error), error.hint)

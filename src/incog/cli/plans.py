@@ -51,7 +51,7 @@ from incog.cli.recovery import recovering
 from incog.cli.reports import named, refuse_names, report_place
 from incog.cli.screen import Screen, tell
 from incog.cli.sets import refuse_single
-from incog.cli.wishes import between, secret_of, selection_of, settings_of
+from incog.cli.wishes import between, refuse_codec, secret_of, selection_of, settings_of
 from incog.errors import InputError
 from incog.media import open_source
 from incog.media.base import OutputOptions
@@ -167,6 +167,7 @@ def render(
             )
         path = source or _source_of(plan)
         media = open_source(path)
+        refuse_codec(codec, [path])
         target = output or parallel.beside(path)
         check_suffix(target, media.suffix)
         options = recovering(

@@ -14,6 +14,7 @@ from incog.casting import BY, By, Sighting
 from incog.cli import passphrases
 from incog.cli.screen import Screen, tell
 from incog.cli.sets import Place
+from incog.cli.wishes import refuse_codec
 from incog.cli.working import outcomes
 from incog.errors import UsageError, must_be
 from incog.gallery import Gallery, Known
@@ -94,6 +95,7 @@ def hide_pseudonyms(
         parallel.enrolled(settings.selection, perception)
     files, left_alone = pseudonyms.files_of(folder, out, settings.secret)
     jobs = [file.job for file in files]
+    refuse_codec(settings.options.output.codec, [job.path for job in jobs])
     summary = Report(device=settings.device, randomness=randomness, left_alone=left_alone)
     with place([job.path for job in jobs], [out]) as save:
         screen.say(f"incog {__version__}: {method.name} on {settings.device}, {len(files)} file(s)")

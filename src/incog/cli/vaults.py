@@ -58,6 +58,11 @@ def restore(
     with failing(screen, source):
         faces = deniable.find(source)
         if faces is not None:
+            if ignore_binding:
+                raise UsageError(
+                    "--ignore-binding must be given with a file that has a vault, got one that was hidden deniably, "
+                    "which is bound to nothing"
+                )
             told_phrase = opening(passphrase_file, key_file, identity_file)
             if not isinstance(told_phrase, Passphrase):
                 raise UsageError("deniable faces must be brought back by a passphrase, got an identity")
