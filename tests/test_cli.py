@@ -636,6 +636,49 @@ def test_a_bug_is_no_traceback_and_no_output(
     assert tree(photo.parent) == ["holiday.png"]
 
 
+def _broken(*_: object, **__: object) -> None:
+    raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("incog.cli.hiding.jobs_of", ["hide"]),
+        ("incog.cli.plans.look_at", ["plan"]),
+        ("incog.cli.plans.Plan.load", ["render"]),
+        ("incog.cli.vaults.find", ["restore"]),
+        ("incog.cli.vaults.find", ["inspect"]),
+        ("incog.cli.vaults.format_of", ["strip", "-o", "out.png"]),
+        ("incog.cli.vaults.find", ["grant", "--faces", "1"]),
+        ("incog.cli.sources.must_be", ["evaluate", "--data"]),
+        ("incog.evaluate.human_records.Key.load", ["score", "answers.json"]),
+        ("difflib.get_close_matches", ["methods"]),
+        ("incog.cli.hiding.Screen", ["hide"]),
+    ],
+)
+def test_a_bug_anywhere_is_one_line_and_a_trace_on_request(
+    incog: Incog, photo: Path, tree: Tree, monkeypatch: pytest.MonkeyPatch, place: str, words: list[str]
+) -> None:
+    monkeypatch.setattr(place, _broken)
+    result = incog(*words, photo)
+    assert (result.code, result.out) == (1, "")
+    assert re.fullmatch(r"incog: (\S*: )?internal error \(ZeroDivisionError\)\n", result.err)
+    asked = incog(*words, photo, "-v")
+    assert asked.code == 1
+    assert asked.err.startswith(result.err)
+    assert asked.err.rstrip().endswith("raise ZeroDivisionError\nZeroDivisionError")
+    assert tree(photo.parent) == ["holiday.png"]
+
+
+def test_want_of_memory_is_no_bug(incog: Incog, photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("incog.cli.plans.look_at", full)
+    result = incog("plan", photo)
+    assert (result.code, result.err) == (1, f"incog: {photo}: there is not enough memory for this\n")
+
+
 @pytest.mark.parametrize("command", ["hide", "plan"])
 def test_a_missing_network_names_the_command_that_brings_it(
     incog: Incog, photo: Path, tree: Tree, monkeypatch: pytest.MonkeyPatch, command: str

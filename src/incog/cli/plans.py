@@ -43,6 +43,7 @@ from incog.cli.options import (
     Spans,
     Threads,
     Threshold,
+    Trace,
     Verbose,
     WholeFile,
 )
@@ -82,7 +83,7 @@ def plan(
     device: DeviceName = Device.auto,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
-    verbose: Verbose = False,
+    verbose: Trace = False,
 ) -> None:
     """Look where the faces are and write a plan, to be reviewed, edited and rendered."""
     screen = Screen(quiet=quiet, verbose=verbose)

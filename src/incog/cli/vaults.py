@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from incog.cli.failing import failing
-from incog.cli.options import AllowWeak, IdentityFile, KeyFile, Overwrite, PassphraseFile, Quiet
+from incog.cli.options import AllowWeak, IdentityFile, KeyFile, Overwrite, PassphraseFile, Quiet, Trace
 from incog.cli.passphrases import granting, opening
 from incog.cli.screen import Screen
 from incog.deniable import files as deniable
@@ -51,10 +51,11 @@ def restore(
     ] = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
+    verbose: Trace = False,
 ) -> None:
     """Bring back what the passphrase or identity opens: the original, or the faces that were granted; of a file that
     was hidden deniably, the faces that the passphrase gives, whichever it is."""
-    screen = Screen(quiet=quiet)
+    screen = Screen(quiet=quiet, verbose=verbose)
     with failing(screen, source):
         faces = deniable.find(source)
         if faces is not None:
@@ -92,9 +93,9 @@ def restore(
         )
 
 
-def inspect(source: Sealed) -> None:
+def inspect(source: Sealed, verbose: Trace = False) -> None:
     """Say what is sealed in a file, how, and how large it is. Needs no passphrase, and proves nothing without it."""
-    with failing(Screen(), source):
+    with failing(Screen(verbose=verbose), source):
         faces = deniable.find(source)
         if faces is not None:
             what = "the codes" if faces.payload.mode == CODES else "the nonces of keys (2^32 are possible)"
@@ -140,9 +141,10 @@ def strip(
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to publish.", show_default=False)],
     overwrite: Overwrite = False,
     quiet: Quiet = False,
+    verbose: Trace = False,
 ) -> None:
     """Write the file without its vault: the version to publish."""
-    screen = Screen(quiet=quiet)
+    screen = Screen(quiet=quiet, verbose=verbose)
     with failing(screen, source):
         faces = deniable.find(source)
         if format_of(source) is not None:
@@ -195,9 +197,10 @@ def grant(
     allow_weak: AllowWeak = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
+    verbose: Trace = False,
 ) -> None:
     """Let somebody bring back some of a file's faces, and no others. A grant cannot be revoked."""
-    screen = Screen(quiet=quiet)
+    screen = Screen(quiet=quiet, verbose=verbose)
     with failing(screen, source):
         if deniable.find(source) is not None:
             raise VaultError("the vault has no single faces to grant: they were hidden deniably")
