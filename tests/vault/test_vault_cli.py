@@ -125,6 +125,44 @@ def test_no_command_writes_a_file_that_is_not_what_its_name_says(
         (tmp_path / "right.jpeg").unlink()
 
 
+def test_every_command_makes_the_folder_of_its_output(
+    incog: Incog, photo: Path, phrase: Path, friend: Path, tmp_path: Path, tree: Tree
+) -> None:
+    out, plan = photo.with_name("holiday.incog.png"), photo.with_name("holiday.plan.json")
+    assert incog(photo, "--passphrase-file", phrase).code == 0
+    assert incog("plan", photo).code == 0
+    before = tree(tmp_path)
+    owner = ["--passphrase-file", phrase]
+    to_friend = ["--faces", "1", "--to-passphrase-file", friend]
+    for number, words in enumerate(
+        (
+            ["hide", photo, "--report", tmp_path / "told" / "r.json"],
+            ["plan", photo],
+            ["render", plan],
+            ["strip", out],
+            ["restore", out, *owner],
+            ["grant", out, *owner, *to_friend],
+        )
+    ):
+        new = tmp_path / f"no{number}" / "deep" / ("a.json" if words[0] == "plan" else "a.png")
+        result = incog(*words, "-o", new)
+        assert (result.code, new.is_file()) == (0, True), result.err
+    assert (tmp_path / "told" / "r.json").is_file()
+    assert set(before) <= set(tree(tmp_path))
+
+
+def test_a_folder_that_was_made_for_nothing_goes_again(
+    incog: Incog, photo: Path, phrase: Path, friend: Path, tmp_path: Path, tree: Tree
+) -> None:
+    out, new = photo.with_name("holiday.incog.png"), tmp_path / "no" / "deep" / "a.jpg"
+    assert incog(photo, "--passphrase-file", phrase).code == 0
+    before = tree(tmp_path)
+    assert incog("restore", out, "--passphrase-file", friend, "-o", new.with_suffix(".png")).code == 1
+    assert incog("restore", out, "--passphrase-file", phrase, "-o", new).code == 1
+    assert incog("strip", out, "-o", new).code == 1
+    assert tree(tmp_path) == before
+
+
 def test_an_original_may_keep_the_suffix_that_it_had_or_get_that_of_its_content(
     incog: Incog, admiral: Any, phrase: Path, tmp_path: Path
 ) -> None:

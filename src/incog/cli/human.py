@@ -67,7 +67,7 @@ def score(
         made = Key.load(key)
         found = scored(made, [read_answers(path, made) for path in answers], seed=seed)
         if out is not None:
-            with pending(out, overwrite=overwrite, inputs=[key, *answers]) as file:
+            with pending(out, overwrite=overwrite, parents=True, inputs=[key, *answers]) as file:
                 file.path.write_text(found.model_dump_json(indent=1) + "\n", encoding="utf-8")
                 file.publish()
         Console(markup=False, highlight=False, emoji=False).print(_table(found))

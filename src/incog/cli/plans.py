@@ -98,7 +98,7 @@ def plan(
         choice = parallel.enrolled(selection, perception) if selection else None
         media = open_source(source)
         target = output or source.with_name(f"{source.stem}.plan.json")
-        with pending(target, overwrite=overwrite, private=True, inputs=[source]) as file:
+        with pending(target, overwrite=overwrite, parents=True, private=True, inputs=[source]) as file:
             with screen.bar(printable(Path(source.name))) as step:
                 made = look_at(
                     media,

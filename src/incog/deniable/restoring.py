@@ -129,7 +129,9 @@ def restore(
     check_suffix(place, source.suffix)
     secret = cipher.secret_of(passphrase, payload.salt, payload.cost)
     redrawn = Redrawing(payload, draws(payload, secret))
-    with pending(place, overwrite=overwrite, private=True, inputs=[carried.path, carried.picture]) as file:
+    with pending(
+        place, overwrite=overwrite, parents=True, private=True, inputs=[carried.path, carried.picture]
+    ) as file:
         count = 0
         with source.sink(file.path, OutputOptions()) as sink:
             try:

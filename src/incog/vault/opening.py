@@ -60,7 +60,9 @@ def restore(
             if content.kind == FACE:
                 patches += unpack(b"".join(content.blocks))
             elif content.kind == TRACK:
-                scratch = stack.enter_context(pending(target, overwrite=True, private=True)).path
+                scratch = stack.enter_context(
+                    pending(target, overwrite=True, parents=True, private=True)
+                ).path
                 _write(scratch, content.blocks)
                 tracks[content.part.number] = scratch
         if original is not None:
@@ -71,7 +73,7 @@ def restore(
             found = _granted(carried, patches)
         place = _restored(target, found.suffix) if follow else target
         inputs = [carried.path, *([carried.picture] if carried.picture else [])]
-        with pending(place, overwrite=overwrite, private=True, inputs=inputs) as file:
+        with pending(place, overwrite=overwrite, parents=True, private=True, inputs=inputs) as file:
             try:
                 found.write(file.path)
             except OSError as error:
