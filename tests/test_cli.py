@@ -173,6 +173,27 @@ def test_quality_and_codec_change_the_file(incog: Incog, clip: Path) -> None:
     assert sizes[0] < sizes[1]
 
 
+def test_a_quality_that_is_not_used_is_told(incog: Incog, photo: Path) -> None:
+    told = incog(photo, "--quality", 50)
+    assert (told.code, "without loss: the quality asked for was not used" in told.err) == (0, True)
+    assert "without loss" not in incog(photo, "--overwrite").err
+
+
+def test_the_second_picture_of_a_camera_with_two_lenses_is_told_and_never_comes_through(
+    incog: Incog, tmp_path: Path, astronaut: Picture, most_left: MostLeft
+) -> None:
+    path, report, out = tmp_path / "two.jpg", tmp_path / "report.json", tmp_path / "two.incog.jpg"
+    views = [Image.fromarray(astronaut[:, shift : shift + 240]) for shift in (0, 6)]
+    views[0].save(path, "MPO", save_all=True, append_images=views[1:], quality=95)
+    done = incog(path, "--keep-metadata", "--report", report)
+    words = "1 further view(s) in the file (MPO) were dropped: only the main one is kept."
+    assert (done.code, words in done.err) == (0, True), done.err
+    assert words in json.loads(report.read_text())["files"][0]["decisions"]
+    assert max(most_left(path, out)) < 0.15
+    assert out.read_bytes().count(b"\xff\xd8\xff") == 1
+    assert b"MPF\0" not in out.read_bytes()
+
+
 def test_spans_are_obeyed_and_reported(incog: Incog, clip: Path) -> None:
     report = clip.with_name("report.json")
     result = incog(clip, "--spans", "0:00.2-0:00.4", "--report", report)

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from incog import parallel
+from incog.media.base import notable
 from incog.media.walk import printable
 from incog.methods import DEFAULT
 from incog.pipeline import Progress as Advance
@@ -113,6 +114,6 @@ def tell(outcome: parallel.Outcome, screen: Screen) -> None:
         )
     if report.rescan.on_purpose:
         screen.say(f"  {report.rescan.on_purpose} sighting(s) of faces left visible on purpose")
-    if screen.verbose:
-        for decision in report.decisions:
+    for decision in report.decisions:
+        if screen.verbose or notable(decision):
             screen.say(f"  {decision}")

@@ -13,6 +13,7 @@ from incog.cli.screen import Screen
 from incog.dataset import Wish
 from incog.errors import UsageError
 from incog.keys import Secret
+from incog.media.base import notable
 from incog.media.walk import printable
 from incog.methods.base import Method, SetMethod
 from incog.parallel import Settings, beside_folder, perception_of
@@ -100,5 +101,9 @@ def _tell(reports: Sequence[FileReport], out: Path, screen: Screen) -> None:
         screen.say(f"  {done[0].vault.status}: the originals are sealed in the files or beside them")
     for claim in done[0].claims if done else ():
         screen.say(f"  {'holds' if claim.holds else 'note'}: {claim.statement} ({claim.scope})")
-    for decision in done[0].decisions if len(done) == 1 else ():
-        screen.say(f"  {decision}")
+    for report in done:
+        for decision in report.decisions:
+            if len(done) == 1:
+                screen.say(f"  {decision}")
+            elif notable(decision):
+                screen.say(f"  picture {report.name}: {decision}")
