@@ -26,6 +26,7 @@ from incog.cli.screen import Screen
 from incog.errors import ExposedError, ModelError
 from incog.methods import DEFAULT, METHODS
 from incog.methods.parameters import describe
+from incog.plan import Plan
 
 Picture = npt.NDArray[np.uint8]
 Incog = Callable[..., Any]
@@ -619,6 +620,34 @@ def test_a_face_added_outside_of_the_picture_is_not_called_hidden(incog: Incog, 
     edited["tracks"][-1]["id"] = edited["tracks"][0]["id"]
     plan.write_text(json.dumps(edited))
     assert "version 1: the file: the ids of tracks must differ" in incog("render", plan).err
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [
+        ("hide", "no", "tracks.0.hide: Input should be a valid boolean"),
+        ("hide", 0, "tracks.0.hide: Input should be a valid boolean"),
+        ("start", "0", "tracks.0.start: Input should be a valid integer"),
+        ("start", True, "tracks.0.start: Input should be a valid integer"),
+        ("boxes", [["1", 2, 30, 40]], "tracks.0.boxes.0.0: Input should be a valid number"),
+        ("boxes", [[True, 2, 30, 40]], "tracks.0.boxes.0.0: Input should be a valid number"),
+    ],
+)
+def test_a_plan_is_read_strictly_and_names_the_place(
+    incog: Incog, photo: Path, field: str, value: object, says: str
+) -> None:
+    assert incog("plan", photo, "--spans", "0-end").code == 0
+    plan = photo.with_name("holiday.plan.json")
+    edited = json.loads(plan.read_text())
+    edited["tracks"] = [{"id": 1, "start": 0, "boxes": [[1, 2, 30, 40]], "hide": True}]
+    edited["spans"] = [[0, 10]]
+    plan.write_text(json.dumps(edited))
+    # Whole numbers where there may be others are no other type.
+    assert Plan.load(plan).tracks[0].boxes == [(1, 2, 30, 40)]
+    edited["tracks"][0][field] = value
+    plan.write_text(json.dumps(edited))
+    result = incog("render", plan)
+    assert (result.code, says in result.err) == (1, True), result.err
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[1]", '{"version": 2}', "\x00"])
