@@ -230,7 +230,15 @@ def test_a_vault_that_lay_beside_the_output_before_is_told_of(
     again = incog(photo, "--overwrite")
     assert again.code == 0
     assert "holiday.incog.png.incog was there before and may hold a sealed original" in again.err
-    assert "was there before" not in incog(photo, "--passphrase-file", phrase, "--overwrite").err
+    embedded = incog(photo, "--passphrase-file", phrase, "--overwrite", "--quiet")
+    old = photo.with_name("holiday.incog.png.incog")
+    assert f"warning: {old} was there before" in embedded.err
+    assert old.exists()
+    public = photo.with_name("public.png")
+    public.with_name("public.png.incog").write_bytes(old.read_bytes())
+    assert "public.png.incog was there before" in incog("strip", old.with_suffix(""), "-o", public).err
+    beside = incog(photo, "--passphrase-file", phrase, "--overwrite", "--sidecar")
+    assert (beside.code, "was there before" in beside.err) == (0, False)
 
 
 def test_without_a_passphrase_there_is_no_vault(incog: Incog, photo: Path) -> None:

@@ -12,7 +12,7 @@ import typer
 from incog.cli.failing import failing
 from incog.cli.options import AllowWeak, IdentityFile, KeyFile, Overwrite, PassphraseFile, Quiet, Trace
 from incog.cli.passphrases import granting, opening
-from incog.cli.screen import Screen
+from incog.cli.screen import Screen, warn_of_old
 from incog.deniable import files as deniable
 from incog.deniable import restoring
 from incog.deniable.payload import CODES
@@ -154,6 +154,7 @@ def strip(
         else:
             files.strip(source, output, overwrite=overwrite)
         screen.say(f"{printable(source)} -> {printable(output)}: without a vault")
+        warn_of_old(output, screen)
 
 
 def grant(
@@ -220,6 +221,8 @@ def grant(
             f"a vault of {done.length} bytes"
         )
         screen.say("  A grant cannot be revoked: whoever has this file and the key has these faces for good.")
+        if done.sidecar is None:
+            warn_of_old(target, screen)
         if not alone:
             screen.say("  The file still holds the original under your key; --alone leaves it out.")
 
