@@ -395,6 +395,16 @@ def test_an_output_never_replaces_another_input(incog: Incog, photo: Path) -> No
     assert other.read_bytes() == photo.read_bytes()
 
 
+@pytest.mark.parametrize("words", [["--pseudonyms"], ["--method", "k-same-pixel"]])
+@pytest.mark.parametrize("inside", ["out", "a/out", "."])
+def test_a_release_does_not_lie_in_its_input(
+    incog: Incog, photo: Path, tree: Tree, words: list[str], inside: str
+) -> None:
+    result = incog("hide", photo.parent, *words, "-o", photo.parent / inside)
+    assert (result.code, "must lie outside of the input folder" in result.err) == (2, True), result.err
+    assert tree(photo.parent) == ["holiday.png"]
+
+
 def test_a_folder_without_media_is_told(incog: Incog, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.txt").write_text("x")

@@ -358,6 +358,14 @@ def check_targets(jobs: Sequence[Job]) -> None:
         seen[target] = job.path
 
 
+def check_outside(out: Path, folder: Path) -> None:
+    """Raise UsageError for the output folder of a release that lies in the input folder: it would be an input."""
+    if out.resolve().is_relative_to(folder.resolve()):
+        raise UsageError(
+            f"the output folder must lie outside of the input folder {printable(folder)}, got {printable(out)}"
+        )
+
+
 def claimed(jobs: Iterable[Job]) -> frozenset[Path]:
     """Return the places that an output whose suffix follows the content must not take."""
     return frozenset(place(path) for job in jobs for path in (job.path, job.target))

@@ -85,6 +85,7 @@ def hide_pseudonyms(
         raise must_be("--risk", "a number from 1e-06 to 0.5", f"{risk:g}")
     folder = inputs[0]
     out = Path(output) if output is not None else parallel.beside_folder(folder)
+    parallel.check_outside(out, folder)
     opened = _opened(wishes, screen)
     if opened is not None:
         settings, randomness = replace(settings, secret=opened[0].secret), "from a sealed gallery"

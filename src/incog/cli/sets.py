@@ -16,7 +16,7 @@ from incog.keys import Secret
 from incog.media.base import notable
 from incog.media.walk import printable
 from incog.methods.base import Method, SetMethod
-from incog.parallel import Settings, beside_folder, perception_of
+from incog.parallel import Settings, beside_folder, check_outside, perception_of
 from incog.report import FileReport, Report
 
 Place = Callable[[Sequence[Path], Sequence[Path]], AbstractContextManager[Callable[[str], None]]]
@@ -67,6 +67,7 @@ def hide_set(
         )
     folder = inputs[0]
     out = Path(output) if output is not None else beside_folder(folder)
+    check_outside(out, folder)
     members, left_alone = dataset.members_of(folder, without=[out])
     people = len({member.person for member in members})
     if people < method.k:
