@@ -186,8 +186,8 @@ def cli_page() -> str:
         group.help,
         table(["option", "meaning"], _options(group, top)),
         "Exit status: 0, every input was handled; 1, something was not, and the last lines say what and why; "
-        "2, an option or parameter is wrong; 130, stopped with Ctrl-C. What people read goes to standard error; "
-        "`incog methods`, `--help` and `--version` print to standard output.",
+        "2, an option or parameter is wrong or does nothing here; 130, stopped with Ctrl-C. What people read goes "
+        "to standard error; `incog methods`, `--help` and `--version` print to standard output.",
     ]
     for name, command in _commands(group):
         context = command.make_context(name, [], parent=top, resilient_parsing=True)

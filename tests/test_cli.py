@@ -26,6 +26,7 @@ from incog.cli.screen import Screen
 from incog.errors import ExposedError, ModelError
 from incog.methods import DEFAULT, METHODS
 from incog.methods.parameters import describe
+from incog.plan import Plan
 
 Picture = npt.NDArray[np.uint8]
 Incog = Callable[..., Any]
@@ -173,6 +174,27 @@ def test_quality_and_codec_change_the_file(incog: Incog, clip: Path) -> None:
     assert sizes[0] < sizes[1]
 
 
+def test_a_quality_that_is_not_used_is_told(incog: Incog, photo: Path) -> None:
+    told = incog(photo, "--quality", 50)
+    assert (told.code, "without loss: the quality asked for was not used" in told.err) == (0, True)
+    assert "without loss" not in incog(photo, "--overwrite").err
+
+
+def test_the_second_picture_of_a_camera_with_two_lenses_is_told_and_never_comes_through(
+    incog: Incog, tmp_path: Path, astronaut: Picture, most_left: MostLeft
+) -> None:
+    path, report, out = tmp_path / "two.jpg", tmp_path / "report.json", tmp_path / "two.incog.jpg"
+    views = [Image.fromarray(astronaut[:, shift : shift + 240]) for shift in (0, 6)]
+    views[0].save(path, "MPO", save_all=True, append_images=views[1:], quality=95)
+    done = incog(path, "--keep-metadata", "--report", report)
+    words = "1 further view(s) in the file (MPO) were dropped: only the main one is kept."
+    assert (done.code, words in done.err) == (0, True), done.err
+    assert words in json.loads(report.read_text())["files"][0]["decisions"]
+    assert max(most_left(path, out)) < 0.15
+    assert out.read_bytes().count(b"\xff\xd8\xff") == 1
+    assert b"MPF\0" not in out.read_bytes()
+
+
 def test_spans_are_obeyed_and_reported(incog: Incog, clip: Path) -> None:
     report = clip.with_name("report.json")
     result = incog(clip, "--spans", "0:00.2-0:00.4", "--report", report)
@@ -229,6 +251,9 @@ def test_a_secret_file_makes_results_repeatable(incog: Incog, photo: Path) -> No
         (["--detector", "yolo"], "detector must be one of"),
         (["--no-such-option"], "--no-such-option"),
         (["--seed", "one"], "--seed"),
+        (["--quiet", "--verbose"], "--quiet and --verbose must not be given together"),
+        (["--codec", "libx264"], "--codec must be given with a video"),
+        (["--method", "k-same-pixel", "--workers", "2"], "--workers must not be given with k-same-pixel"),
     ],
     ids=lambda value: "_".join(value) if isinstance(value, list) else "",
 )
@@ -245,8 +270,23 @@ def test_wrong_usage_is_told_and_nothing_is_done(
 def test_options_that_would_do_nothing_are_refused_by_plan_and_render(incog: Incog, photo: Path) -> None:
     plan = incog("plan", photo, "--risk", "0.1")
     assert (plan.code, "--risk must be given with --keep" in plan.err) == (2, True)
-    render = incog("render", photo.with_name("holiday.plan.json"), "--report-names")
+    both = incog("plan", photo, "-q", "-v")
+    assert (both.code, "--quiet and --verbose" in both.err) == (2, True)
+    written = photo.with_name("holiday.plan.json")
+    render = incog("render", written, "--report-names")
     assert (render.code, "--report-names must be given with --report" in render.err) == (2, True)
+    assert incog("plan", photo).code == 0
+    codec = incog("render", written, "--codec", "libx264")
+    assert (codec.code, "--codec must be given with a video" in codec.err) == (2, True)
+    assert not photo.with_name("holiday.incog.png").exists()
+
+
+def test_a_codec_is_for_the_videos_of_a_folder(incog: Incog, photo: Path, clip: Path, tree: Tree) -> None:
+    safe = photo.with_name("safe")
+    assert incog("hide", photo, clip, "-o", safe, "--codec", "libx264").code == 0
+    assert tree(safe) == ["clip.mp4", "holiday.png"]
+    missing = incog("hide", photo.with_name("no.png"), "--codec", "libx264")
+    assert (missing.code, "there is no such file" in missing.err) == (1, True)
 
 
 @pytest.mark.parametrize("command", ["plan", "render", "hide"])
@@ -353,6 +393,16 @@ def test_an_output_never_replaces_another_input(incog: Incog, photo: Path) -> No
     assert result.code == 2
     assert "must not be another input" in result.err
     assert other.read_bytes() == photo.read_bytes()
+
+
+@pytest.mark.parametrize("words", [["--pseudonyms"], ["--method", "k-same-pixel"]])
+@pytest.mark.parametrize("inside", ["out", "a/out", "."])
+def test_a_release_does_not_lie_in_its_input(
+    incog: Incog, photo: Path, tree: Tree, words: list[str], inside: str
+) -> None:
+    result = incog("hide", photo.parent, *words, "-o", photo.parent / inside)
+    assert (result.code, "must lie outside of the input folder" in result.err) == (2, True), result.err
+    assert tree(photo.parent) == ["holiday.png"]
 
 
 def test_a_folder_without_media_is_told(incog: Incog, tmp_path: Path) -> None:
@@ -563,8 +613,8 @@ def test_render_wants_the_source_that_was_planned(incog: Incog, photo: Path, cli
     other = incog(
         "render", photo.with_name("lost.plan.json"), "--source", photo, "-o", photo.with_name("out.jpg")
     )
-    assert other.code == 2
-    assert "must have the suffix .png" in other.err
+    assert other.code == 1
+    assert "must have the suffix .png, as the content is, got '.jpg'" in other.err
 
 
 def test_a_face_added_outside_of_the_picture_is_not_called_hidden(incog: Incog, photo: Path) -> None:
@@ -580,6 +630,34 @@ def test_a_face_added_outside_of_the_picture_is_not_called_hidden(incog: Incog, 
     edited["tracks"][-1]["id"] = edited["tracks"][0]["id"]
     plan.write_text(json.dumps(edited))
     assert "version 1: the file: the ids of tracks must differ" in incog("render", plan).err
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [
+        ("hide", "no", "tracks.0.hide: Input should be a valid boolean"),
+        ("hide", 0, "tracks.0.hide: Input should be a valid boolean"),
+        ("start", "0", "tracks.0.start: Input should be a valid integer"),
+        ("start", True, "tracks.0.start: Input should be a valid integer"),
+        ("boxes", [["1", 2, 30, 40]], "tracks.0.boxes.0.0: Input should be a valid number"),
+        ("boxes", [[True, 2, 30, 40]], "tracks.0.boxes.0.0: Input should be a valid number"),
+    ],
+)
+def test_a_plan_is_read_strictly_and_names_the_place(
+    incog: Incog, photo: Path, field: str, value: object, says: str
+) -> None:
+    assert incog("plan", photo, "--spans", "0-end").code == 0
+    plan = photo.with_name("holiday.plan.json")
+    edited = json.loads(plan.read_text())
+    edited["tracks"] = [{"id": 1, "start": 0, "boxes": [[1, 2, 30, 40]], "hide": True}]
+    edited["spans"] = [[0, 10]]
+    plan.write_text(json.dumps(edited))
+    # Whole numbers where there may be others are no other type.
+    assert Plan.load(plan).tracks[0].boxes == [(1, 2, 30, 40)]
+    edited["tracks"][0][field] = value
+    plan.write_text(json.dumps(edited))
+    result = incog("render", plan)
+    assert (result.code, says in result.err) == (1, True), result.err
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[1]", '{"version": 2}', "\x00"])
@@ -616,6 +694,49 @@ def test_a_bug_is_no_traceback_and_no_output(
     assert "Traceback" not in result.err
     assert "Traceback" in incog(photo, "--verbose").err
     assert tree(photo.parent) == ["holiday.png"]
+
+
+def _broken(*_: object, **__: object) -> None:
+    raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("incog.cli.hiding.jobs_of", ["hide"]),
+        ("incog.cli.plans.look_at", ["plan"]),
+        ("incog.cli.plans.Plan.load", ["render"]),
+        ("incog.cli.vaults.find", ["restore"]),
+        ("incog.cli.vaults.find", ["inspect"]),
+        ("incog.cli.vaults.format_of", ["strip", "-o", "out.png"]),
+        ("incog.cli.vaults.find", ["grant", "--faces", "1"]),
+        ("incog.cli.sources.must_be", ["evaluate", "--data"]),
+        ("incog.evaluate.human_records.Key.load", ["score", "answers.json"]),
+        ("difflib.get_close_matches", ["methods"]),
+        ("incog.cli.hiding.Screen", ["hide"]),
+    ],
+)
+def test_a_bug_anywhere_is_one_line_and_a_trace_on_request(
+    incog: Incog, photo: Path, tree: Tree, monkeypatch: pytest.MonkeyPatch, place: str, words: list[str]
+) -> None:
+    monkeypatch.setattr(place, _broken)
+    result = incog(*words, photo)
+    assert (result.code, result.out) == (1, "")
+    assert re.fullmatch(r"incog: (\S*: )?internal error \(ZeroDivisionError\)\n", result.err)
+    asked = incog(*words, photo, "-v")
+    assert asked.code == 1
+    assert asked.err.startswith(result.err)
+    assert asked.err.rstrip().endswith("raise ZeroDivisionError\nZeroDivisionError")
+    assert tree(photo.parent) == ["holiday.png"]
+
+
+def test_want_of_memory_is_no_bug(incog: Incog, photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("incog.cli.plans.look_at", full)
+    result = incog("plan", photo)
+    assert (result.code, result.err) == (1, f"incog: {photo}: there is not enough memory for this\n")
 
 
 @pytest.mark.parametrize("command", ["hide", "plan"])

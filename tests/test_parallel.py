@@ -24,7 +24,8 @@ from incog import parallel, writing
 from incog.cli.wishes import cores
 from incog.errors import IncogError, OutputError, UsageError
 from incog.keys import Secret
-from incog.parallel import Job, Outcome, Settings, beside, check_targets, nameless, same_suffix
+from incog.media.suffixes import same_suffix
+from incog.parallel import Job, Outcome, Settings, beside, check_targets, nameless
 from incog.pipeline import Options
 
 Picture = npt.NDArray[np.uint8]

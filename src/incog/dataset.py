@@ -24,6 +24,7 @@ from incog.errors import ExposedError, IncogError, InputError, OutputError
 from incog.keys import FILE_ID_BYTES, Secret, derive
 from incog.media import open_source
 from incog.media.base import Source
+from incog.media.suffixes import same_suffix
 from incog.media.walk import printable, walk
 from incog.methods.base import Claim, SetMethod
 from incog.methods.of_sets import CONDITIONS
@@ -301,7 +302,7 @@ def _lay_back(
         progress("hiding", done, len(found.seen))
         source = open_source(item.member.path)
         target = place / item.member.place
-        if not parallel.same_suffix(target.suffix, source.suffix):
+        if not same_suffix(target.suffix, source.suffix):
             target = target.with_name(target.name + source.suffix)
         try:
             report = pipeline.render(

@@ -134,7 +134,7 @@ def write(path: Path, gallery: Gallery, passphrase: Passphrase, *, cost: Cost | 
     payload = replace(Payload.of(FILE, gallery.dump()), suffix=SUFFIX)
     lock = passphrase_lock(passphrase, header, ring)
     sealed = made(header, ring, [lock], [(Part(FILE, 1, payload.padded), payload)])
-    with pending(path, overwrite=True, private=True) as file:
+    with pending(path, overwrite=True, parents=True, private=True) as file:
         file.path.write_bytes(b"".join(written(sealed.header, sealed.bodies())))
         there = hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else ""
         if there != gallery.digest:

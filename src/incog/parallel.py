@@ -21,6 +21,7 @@ from incog.errors import IncogError, OutputError, UsageError, must_be
 from incog.keys import FILE_ID_BYTES, Secret, derive
 from incog.media import open_source
 from incog.media.base import Source
+from incog.media.suffixes import check_suffix, same_suffix
 from incog.media.walk import printable
 from incog.methods import make
 from incog.perceive.attributes import make_attributes
@@ -29,16 +30,6 @@ from incog.plan import Plan
 from incog.report import FileReport
 from incog.runtime import one_thread_for_matrices
 from incog.subjects import Named, Subjects
-
-_ALIASES = {
-    ".jpeg": ".jpg",
-    ".jpe": ".jpg",
-    ".jfif": ".jpg",
-    ".tiff": ".tif",
-    ".heif": ".heic",
-    ".m4v": ".mp4",
-    ".apng": ".png",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +95,6 @@ class Outcome:
 
 Task = Callable[[Job, Settings, Progress], Outcome]
 """What is done with a file: a function of a module, so that other processes find it."""
-
-
-def same_suffix(one: str, other: str) -> bool:
-    """Whether two suffixes mean the same kind of file."""
-    one, other = one.lower(), other.lower()
-    return _ALIASES.get(one, one) == _ALIASES.get(other, other)
 
 
 def beside(path: Path) -> Path:
@@ -345,9 +330,7 @@ def _failed(job: Job, message: str) -> FileReport:
 
 
 def _target(job: Job, source: Source, claimed: frozenset[Path]) -> Path:
-    if same_suffix(job.target.suffix, source.suffix):
-        return job.target
-    if job.follow:
+    if job.follow and not same_suffix(job.target.suffix, source.suffix):
         # Added, not put in place of the other: two files of one stem must not meet.
         target = job.target.with_name(job.target.name + source.suffix)
         if place(target) in claimed:
@@ -355,9 +338,8 @@ def _target(job: Job, source: Source, claimed: frozenset[Path]) -> Path:
                 "its content is not what its name says, and its output would take another file's place"
             )
         return target
-    raise OutputError(
-        f"the output must have the suffix {source.suffix}, as the source's content is, got {job.target.suffix!r}"
-    )
+    check_suffix(job.target, source.suffix)
+    return job.target
 
 
 def check_targets(jobs: Sequence[Job]) -> None:
@@ -374,6 +356,14 @@ def check_targets(jobs: Sequence[Job]) -> None:
         if target in inputs and target != place(job.path):
             raise UsageError(f"an output must not be another input, got {shown} for {printable(job.path)}")
         seen[target] = job.path
+
+
+def check_outside(out: Path, folder: Path) -> None:
+    """Raise UsageError for the output folder of a release that lies in the input folder: it would be an input."""
+    if out.resolve().is_relative_to(folder.resolve()):
+        raise UsageError(
+            f"the output folder must lie outside of the input folder {printable(folder)}, got {printable(out)}"
+        )
 
 
 def claimed(jobs: Iterable[Job]) -> frozenset[Path]:

@@ -211,7 +211,8 @@ class Plan(_Model):
         except OSError as error:
             raise InputError(f"the plan cannot be read: {error.strerror}") from error
         try:
-            return cls.model_validate_json(text)
+            # Strictly: "no" and 0 are no booleans, and a plan that is misread may leave a face visible.
+            return cls.model_validate_json(text, strict=True)
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"]) or "the file"

@@ -105,7 +105,8 @@ def write(
                 if witness is not None and scene.drawn:
                     witness(scene.frame, frame, scene.drawn)
                 sink.write(frame)
-            done.decisions = list(sink.decisions)
+        # Only when the file is finished, all is decided.
+        done.decisions = list(sink.decisions)
         if times.record() != [tuple(run) for run in plan.source.times]:
             raise PlanError("the frames or time stamps of the file are not those that the plan was made from")
         if not done.unfit:

@@ -378,6 +378,11 @@ def test_there_and_back_on_the_command_line(
     assert "1 person" in seen.out
     granted = incog("grant", out, "--faces", "1", "--passphrase-file", right)
     assert (granted.code, "no single faces to grant: they were hidden deniably" in granted.err) == (1, True)
+    bound = incog("restore", out, "--passphrase-file", right, "--ignore-binding")
+    assert (bound.code, "--ignore-binding must be given with a file that has a vault" in bound.err) == (
+        2,
+        True,
+    )
     sizes = []
     for file in (right, wrong):
         assert incog("restore", out, "--passphrase-file", file, "--overwrite").code == 0

@@ -14,7 +14,8 @@ import tifffile
 from PIL import Image, ImageCms
 from PIL.TiffImagePlugin import IFDRational
 
-from incog.media.base import OutputOptions
+from incog.media.base import OutputOptions, notable
+from incog.media.contents import examine
 from incog.media.image import open_image
 
 MARK = b"PLANTED"
@@ -138,6 +139,42 @@ def test_an_mpo_file_loses_its_second_picture(tmp_path: Path) -> None:
         assert getattr(image, "n_frames", 1) == 1
     assert data.count(b"\xff\xd8\xff") == 1
     assert any("Further pictures" in decision for decision in decisions)
+    assert "1 further view(s) in the file (MPO) were dropped: only the main one is kept." in decisions
+    assert [decision for decision in decisions if notable(decision)] == [
+        "1 further view(s) in the file (MPO) were dropped: only the main one is kept."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "gain_map", "views"),
+    [
+        ([0x020002], b"", 1),
+        ([0x020001, 0x010002], b"", 1),
+        ([0x020003, 0x020003], b"<hdrgm:Version>", 2),
+        ([0x010001, 0x010002], b"", 0),
+        ([0x050000], b"", 0),
+        ([0], b"<hdrgm:Version>", 0),
+        ([0], b"urn:com:apple:photo:2020:aux:hdrgainmap", 0),
+        ([0], b"", 1),
+    ],
+)
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_previews_and_gain_maps_are_no_views(
+    kinds: list[int], gain_map: bytes, views: int, order: str
+) -> None:
+    entries = [0x20030000, *kinds]
+    index = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(
+        f"{order}LHHHLLHHLLL", 8, 2, 0xB001, 4, 1, len(entries), 0xB002, 7, 16 * len(entries), 38, 0
+    )
+    index += b"".join(struct.pack(f"{order}LLLHH", kind, 100, 200, 0, 0) for kind in entries)
+    plain = saved("JPEG")
+    decisions = examine(plain[:2] + app(2, b"MPF\0" + index) + plain[2:] + plain + gain_map, "jpeg").dropped
+    told = [decision for decision in decisions if notable(decision)]
+    assert told == [
+        f"{views} further view(s) in the file (MPO) were dropped: only the main one is kept."
+    ] * bool(views)
+    for cut in range(len(index)):
+        examine(plain[:2] + app(2, b"MPF\0" + index[:cut]) + plain[2:], "jpeg")
 
 
 @pytest.mark.parametrize(

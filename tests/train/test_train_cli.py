@@ -43,6 +43,13 @@ def _is_told(result: Any, code: int, *words: str) -> None:
         assert word in result.err
 
 
+def test_a_bug_is_told_with_its_trace(incog: Incog, recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("incog.train.recipe.Recipe.load", lambda path: 1 / 0)
+    result = incog("train", recipe)
+    assert result.code == 1
+    assert result.err.startswith("incog: internal error (ZeroDivisionError)\nTraceback")
+
+
 # PyTorch
 
 

@@ -131,7 +131,7 @@ def test_the_original_comes_back_and_the_picture_is_the_same(
         assert np.array_equal(before, after)
     carried = find(path)
     assert (carried.words, carried.length) == (done.words, done.length)
-    back = restore(carried, PHRASE, tmp_path / "back.bin").path
+    back = restore(carried, PHRASE, tmp_path / "back.jpg").path
     assert back.read_bytes() == original.read_bytes()
     assert back.stat().st_mode & 0o077 == 0
     if done.sidecar is None:

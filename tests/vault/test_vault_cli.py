@@ -88,9 +88,6 @@ def test_a_photo_there_and_back(
     restored = incog("restore", out, "--passphrase-file", phrase)
     assert restored.code == 0
     assert photo.with_name("holiday.restored.png").read_bytes() == photo.read_bytes()
-    renamed = incog("strip", out, "-o", tmp_path / "public.jpg")
-    assert (renamed.code, "must have the suffix .png, got '.jpg'" in renamed.err) == (2, True)
-    assert not (tmp_path / "public.jpg").exists()
     stripped = incog("strip", out, "-o", tmp_path / "public.png")
     assert stripped.code == 0
     assert incog("inspect", tmp_path / "public.png").code == 1
@@ -99,6 +96,86 @@ def test_a_photo_there_and_back(
         assert STRONG not in result.out + result.err
     assert STRONG not in report.read_text()
     assert not any(name.startswith(".incog-") for name in tree(tmp_path))
+
+
+def test_no_command_writes_a_file_that_is_not_what_its_name_says(
+    incog: Incog, admiral: Any, phrase: Path, friend: Path, tmp_path: Path, tree: Tree
+) -> None:
+    """One rule, one message and one exit status for all that write a picture."""
+    photo, out, plan = tmp_path / "a.jpg", tmp_path / "a.incog.jpg", tmp_path / "a.plan.json"
+    Image.fromarray(admiral).save(photo, quality=95)
+    assert incog(photo, "--passphrase-file", phrase).code == 0
+    assert incog("plan", photo).code == 0
+    before = tree(tmp_path)
+    owner = ["--passphrase-file", phrase]
+    for words in (
+        ["hide", photo],
+        ["render", plan],
+        ["strip", out],
+        ["restore", out, *owner],
+        ["grant", out, "--faces", "1", *owner, "--to-passphrase-file", friend],
+    ):
+        result = incog(*words, "-o", tmp_path / "wrong.png")
+        assert result.code == 1, words
+        assert "the output must have the suffix .jpg, as the content is, got '.png'" in result.err, words
+        assert tree(tmp_path) == before
+        assert incog(*words, "-o", tmp_path / "right.jpeg").code == 0, words
+        if words[0] == "restore":
+            assert (tmp_path / "right.jpeg").read_bytes() == photo.read_bytes()
+        (tmp_path / "right.jpeg").unlink()
+
+
+def test_every_command_makes_the_folder_of_its_output(
+    incog: Incog, photo: Path, phrase: Path, friend: Path, tmp_path: Path, tree: Tree
+) -> None:
+    out, plan = photo.with_name("holiday.incog.png"), photo.with_name("holiday.plan.json")
+    assert incog(photo, "--passphrase-file", phrase).code == 0
+    assert incog("plan", photo).code == 0
+    before = tree(tmp_path)
+    owner = ["--passphrase-file", phrase]
+    to_friend = ["--faces", "1", "--to-passphrase-file", friend]
+    for number, words in enumerate(
+        (
+            ["hide", photo, "--report", tmp_path / "told" / "r.json"],
+            ["plan", photo],
+            ["render", plan],
+            ["strip", out],
+            ["restore", out, *owner],
+            ["grant", out, *owner, *to_friend],
+        )
+    ):
+        new = tmp_path / f"no{number}" / "deep" / ("a.json" if words[0] == "plan" else "a.png")
+        result = incog(*words, "-o", new)
+        assert (result.code, new.is_file()) == (0, True), result.err
+    assert (tmp_path / "told" / "r.json").is_file()
+    assert set(before) <= set(tree(tmp_path))
+
+
+def test_a_folder_that_was_made_for_nothing_goes_again(
+    incog: Incog, photo: Path, phrase: Path, friend: Path, tmp_path: Path, tree: Tree
+) -> None:
+    out, new = photo.with_name("holiday.incog.png"), tmp_path / "no" / "deep" / "a.jpg"
+    assert incog(photo, "--passphrase-file", phrase).code == 0
+    before = tree(tmp_path)
+    assert incog("restore", out, "--passphrase-file", friend, "-o", new.with_suffix(".png")).code == 1
+    assert incog("restore", out, "--passphrase-file", phrase, "-o", new).code == 1
+    assert incog("strip", out, "-o", new).code == 1
+    assert tree(tmp_path) == before
+
+
+def test_an_original_may_keep_the_suffix_that_it_had_or_get_that_of_its_content(
+    incog: Incog, admiral: Any, phrase: Path, tmp_path: Path
+) -> None:
+    photo = tmp_path / "a.png"
+    Image.fromarray(admiral).save(photo, "JPEG", quality=95)
+    assert incog(photo, "--passphrase-file", phrase).code == 0
+    out = tmp_path / "a.incog.png.jpg"
+    for suffix, code in ((".png", 0), (".jpg", 0), ("", 0), (".webp", 1)):
+        back = tmp_path / f"back{suffix}"
+        result = incog("restore", out, "--passphrase-file", phrase, "-o", back)
+        assert result.code == code
+        assert back.exists() == (code == 0)
+    assert "must have the suffix .jpg" in result.err
 
 
 def test_a_video_there_and_back(
@@ -153,7 +230,15 @@ def test_a_vault_that_lay_beside_the_output_before_is_told_of(
     again = incog(photo, "--overwrite")
     assert again.code == 0
     assert "holiday.incog.png.incog was there before and may hold a sealed original" in again.err
-    assert "was there before" not in incog(photo, "--passphrase-file", phrase, "--overwrite").err
+    embedded = incog(photo, "--passphrase-file", phrase, "--overwrite", "--quiet")
+    old = photo.with_name("holiday.incog.png.incog")
+    assert f"warning: {old} was there before" in embedded.err
+    assert old.exists()
+    public = photo.with_name("public.png")
+    public.with_name("public.png.incog").write_bytes(old.read_bytes())
+    assert "public.png.incog was there before" in incog("strip", old.with_suffix(""), "-o", public).err
+    beside = incog(photo, "--passphrase-file", phrase, "--overwrite", "--sidecar")
+    assert (beside.code, "was there before" in beside.err) == (0, False)
 
 
 def test_without_a_passphrase_there_is_no_vault(incog: Incog, photo: Path) -> None:
@@ -366,6 +451,11 @@ REFUSED: dict[str, tuple[list[str], list[str], str]] = {
     "two ways": (["--passphrase", "--passphrase-file", "x"], [], "must not be given together"),
     "only beside": (["--sidecar"], [], "--sidecar must be given with --passphrase"),
     "only weak": (["--allow-weak"], [], "--allow-weak must be given with --passphrase"),
+    "a key that is never weak": (
+        ["--key-file", "x", "--allow-weak"],
+        [],
+        "--allow-weak must be given with --passphrase or --passphrase-file",
+    ),
     "only whole": (["--whole-file"], [], "--whole-file must be given with --passphrase"),
     "only a mode": (["--reversible", "slots"], [], "--reversible must be given with --passphrase"),
     "only slots": (["--slots", "3"], [], "--slots must be given with --passphrase"),

@@ -12,6 +12,7 @@ import typer
 from incog import __version__
 from incog.cli import train, vaults
 from incog.cli.evaluate import evaluate
+from incog.cli.failing import tell_bug
 from incog.cli.hiding import hide
 from incog.cli.human import score
 from incog.cli.methods import methods
@@ -86,3 +87,7 @@ def main() -> None:
         if end.code == _STOPPED:
             Screen().error("stopped; nothing half done was left behind")
         raise
+    except Exception as error:
+        # Outside of what the commands guard themselves.
+        tell_bug(error, Screen(verbose=not {"-v", "--verbose"}.isdisjoint(arguments)))
+        sys.exit(1)

@@ -14,7 +14,7 @@ import typer
 from incog.cli.evaluate_video import evaluate_video
 from incog.cli.failing import failing
 from incog.cli.human import Human, sheet_place
-from incog.cli.options import Overwrite, Quiet
+from incog.cli.options import Overwrite, Quiet, Trace
 from incog.cli.reports import reports
 from incog.cli.screen import Screen
 from incog.cli.sources import sources
@@ -135,6 +135,7 @@ def evaluate(
     examples: Examples = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
+    verbose: Trace = False,
 ) -> None:
     """Measure how private methods, or the files of any tool, are under attack, and what is left of the picture's use.
 
@@ -144,7 +145,7 @@ def evaluate(
     With --video: faces that were left open, people recognised by one frame, the best frame or all frames of a face, and
     how steady the result is. Thresholds then need --data: pictures of other people.
     """
-    screen = Screen(quiet=quiet)
+    screen = Screen(quiet=quiet, verbose=verbose)
     with failing(screen):
         from incog.evaluate.human_sheet import export
         from incog.evaluate.page import names_of, page

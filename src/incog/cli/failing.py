@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,16 +16,37 @@ from incog.media.walk import printable
 
 @contextmanager
 def failing(screen: Screen, path: Path | None = None) -> Iterator[None]:
-    """Turn the package's errors into one line and an exit status. path: what the work is about, to be named."""
+    """Turn errors into one line and an exit status. path: what the work is about, to be named."""
     try:
+        if screen.quiet and screen.verbose:
+            raise UsageError("--quiet and --verbose must not be given together")
         yield
     except UsageError as error:
         screen.error(str(error), error.hint)
         raise typer.Exit(2) from None
     except IncogError as error:
-        screen.error(f"{printable(path)}: {error}" if path else str(error), error.hint)
+        screen.error(_about(path, str(error)), error.hint)
         raise typer.Exit(1) from None
     except OSError as error:
         name = error.filename if isinstance(error.filename, str | Path) else path or "a file"
         screen.error(f"{printable(name)}: {error.strerror or type(error).__name__}")
         raise typer.Exit(1) from None
+    except MemoryError:
+        screen.error(_about(path, "there is not enough memory for this"))
+        raise typer.Exit(1) from None
+    except typer.Exit:
+        raise
+    except Exception as error:
+        tell_bug(error, screen, path)
+        raise typer.Exit(1) from None
+
+
+def tell_bug(error: Exception, screen: Screen, path: Path | None = None) -> None:
+    """Say on one line that something went wrong that nobody thought of, and where, when much is to be said."""
+    screen.error(_about(path, f"internal error ({type(error).__name__})"))
+    if screen.verbose:
+        screen.console.print("".join(traceback.format_exception(error)))
+
+
+def _about(path: Path | None, words: str) -> str:
+    return f"{printable(path)}: {words}" if path else words

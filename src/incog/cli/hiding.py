@@ -65,7 +65,7 @@ from incog.cli.reports import named, refuse_names, report_place
 from incog.cli.screen import Screen, failure, recall, tell
 from incog.cli.sets import hide_set, is_set
 from incog.cli.sources import persons
-from incog.cli.wishes import between, cores, secret_of, selection_of, settings_of
+from incog.cli.wishes import between, cores, refuse_codec, secret_of, selection_of, settings_of
 from incog.cli.working import outcomes
 from incog.dataset import Wish
 from incog.deniable.hiding import METHOD as DENIABLE
@@ -183,6 +183,8 @@ def hide(
             raise UsageError(
                 f"--share-background must be given with a method on sets of people, got {method}"
             )
+        if workers > 1 and is_set(chosen):
+            raise UsageError(f"--workers must not be given with {method}: the pictures of a set are one work")
         if report_names and is_set(chosen):
             raise UsageError(
                 f"--report-names must not be given with {method}: its reports go by the numbers of pictures"
@@ -231,6 +233,7 @@ def hide(
         if settings.persons:
             parallel.named(settings.persons, parallel.perception_of(settings))
         jobs, left_alone, problems = jobs_of(inputs, output, screen)
+        refuse_codec(codec, [job.path for job in jobs])
         parallel.check_targets(jobs)
         if settings.options.deniable is not None and len(jobs) > 1:
             raise must_be(

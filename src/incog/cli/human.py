@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from incog.cli.failing import failing
-from incog.cli.options import Overwrite, Quiet
+from incog.cli.options import Overwrite, Quiet, Trace
 from incog.cli.screen import Screen
 from incog.errors import must_be
 from incog.media.files import pending
@@ -47,13 +47,14 @@ def score(
     seed: Seed = 0,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
+    verbose: Trace = False,
 ) -> None:
     """Score what people said of a sheet of pairs: can they tell who it was?
 
     Of each method: how often pairs of one person and of two were judged to be one person, how many answers are right,
     and d'. Control pairs, of two originals, say whether the answerers can do it at all.
     """
-    screen = Screen(quiet=quiet)
+    screen = Screen(quiet=quiet, verbose=verbose)
     with failing(screen):
         from incog.evaluate.human_records import Key
         from incog.evaluate.human_score import read_answers
@@ -66,7 +67,7 @@ def score(
         made = Key.load(key)
         found = scored(made, [read_answers(path, made) for path in answers], seed=seed)
         if out is not None:
-            with pending(out, overwrite=overwrite, inputs=[key, *answers]) as file:
+            with pending(out, overwrite=overwrite, parents=True, inputs=[key, *answers]) as file:
                 file.path.write_text(found.model_dump_json(indent=1) + "\n", encoding="utf-8")
                 file.publish()
         Console(markup=False, highlight=False, emoji=False).print(_table(found))

@@ -11,6 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from incog.cli.failing import failing
+from incog.cli.options import Trace
 from incog.cli.screen import Screen
 from incog.methods import DEFAULT, METHODS, kind_of
 from incog.methods.base import Method
@@ -19,10 +20,10 @@ from incog.methods.parameters import describe
 Name = Annotated[str | None, typer.Argument(help="The method to tell all of.", show_default=False)]
 
 
-def methods(name: Name = None) -> None:
+def methods(name: Name = None, verbose: Trace = False) -> None:
     """List the methods and what each hides from, or tell all of one: its parameters and what is claimed of it."""
     console = Console(markup=False, highlight=False, emoji=False)
-    with failing(Screen()):
+    with failing(Screen(verbose=verbose)):
         if name is None:
             _list(console)
         else:

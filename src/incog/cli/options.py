@@ -261,3 +261,4 @@ ReportNames = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only errors.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Also say what happened to streams and tags.")]
+Trace = Annotated[bool, typer.Option("--verbose", "-v", help="Also say where an internal error is.")]

@@ -59,8 +59,13 @@ def sealing(wanted: Wanted, screen: Screen) -> Sealing | None:
     )
     in_slots = wanted.reversible is Recovery.slots
     _refuse(
+        {"--allow-weak": wanted.allow_weak},
+        # Only what a person chose can be weak.
+        wanted.passphrase or wanted.passphrase_file is not None or wanted.decoy is not None,
+        "--passphrase or --passphrase-file",
+    )
+    _refuse(
         {
-            "--allow-weak": wanted.allow_weak,
             "--slots": wanted.slots is not None,
             "--decoy": wanted.decoy is not None,
             "--decoy-passphrase-file": wanted.decoy_passphrase_file is not None,

@@ -43,6 +43,7 @@ from incog.cli.options import (
     Spans,
     Threads,
     Threshold,
+    Trace,
     Verbose,
     WholeFile,
 )
@@ -51,11 +52,12 @@ from incog.cli.recovery import recovering
 from incog.cli.reports import named, refuse_names, report_place
 from incog.cli.screen import Screen, tell
 from incog.cli.sets import refuse_single
-from incog.cli.wishes import between, secret_of, selection_of, settings_of
-from incog.errors import InputError, UsageError
+from incog.cli.wishes import between, refuse_codec, secret_of, selection_of, settings_of
+from incog.errors import InputError
 from incog.media import open_source
 from incog.media.base import OutputOptions
 from incog.media.files import pending
+from incog.media.suffixes import check_suffix
 from incog.media.walk import printable
 from incog.methods import DEFAULT, make
 from incog.perceive.detector import best_device
@@ -81,7 +83,7 @@ def plan(
     device: DeviceName = Device.auto,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
-    verbose: Verbose = False,
+    verbose: Trace = False,
 ) -> None:
     """Look where the faces are and write a plan, to be reviewed, edited and rendered."""
     screen = Screen(quiet=quiet, verbose=verbose)
@@ -96,7 +98,7 @@ def plan(
         choice = parallel.enrolled(selection, perception) if selection else None
         media = open_source(source)
         target = output or source.with_name(f"{source.stem}.plan.json")
-        with pending(target, overwrite=overwrite, private=True, inputs=[source]) as file:
+        with pending(target, overwrite=overwrite, parents=True, private=True, inputs=[source]) as file:
             with screen.bar(printable(Path(source.name))) as step:
                 made = look_at(
                     media,
@@ -166,9 +168,9 @@ def render(
             )
         path = source or _source_of(plan)
         media = open_source(path)
+        refuse_codec(codec, [path])
         target = output or parallel.beside(path)
-        if not parallel.same_suffix(target.suffix, media.suffix):
-            raise UsageError(f"the output must have the suffix {media.suffix}, got {target.suffix!r}")
+        check_suffix(target, media.suffix)
         options = recovering(
             Options(
                 mask_scale=between("--mask-scale", mask_scale, 1, 3),

@@ -14,6 +14,7 @@ from incog.casting import BY, By, Sighting
 from incog.cli import passphrases
 from incog.cli.screen import Screen, tell
 from incog.cli.sets import Place
+from incog.cli.wishes import refuse_codec
 from incog.cli.working import outcomes
 from incog.errors import UsageError, must_be
 from incog.gallery import Gallery, Known
@@ -84,6 +85,7 @@ def hide_pseudonyms(
         raise must_be("--risk", "a number from 1e-06 to 0.5", f"{risk:g}")
     folder = inputs[0]
     out = Path(output) if output is not None else parallel.beside_folder(folder)
+    parallel.check_outside(out, folder)
     opened = _opened(wishes, screen)
     if opened is not None:
         settings, randomness = replace(settings, secret=opened[0].secret), "from a sealed gallery"
@@ -94,6 +96,7 @@ def hide_pseudonyms(
         parallel.enrolled(settings.selection, perception)
     files, left_alone = pseudonyms.files_of(folder, out, settings.secret)
     jobs = [file.job for file in files]
+    refuse_codec(settings.options.output.codec, [job.path for job in jobs])
     summary = Report(device=settings.device, randomness=randomness, left_alone=left_alone)
     with place([job.path for job in jobs], [out]) as save:
         screen.say(f"incog {__version__}: {method.name} on {settings.device}, {len(files)} file(s)")

@@ -49,7 +49,7 @@ def report_place(
         return
     if parallel.place(path) in {parallel.place(target) for target in targets}:
         raise UsageError(f"--report must be a file of its own, got the output {printable(path)}")
-    with pending(path, overwrite=overwrite, inputs=inputs) as file:
+    with pending(path, overwrite=overwrite, parents=True, inputs=inputs) as file:
 
         def save(text: str) -> None:
             file.path.write_text(text + "\n", encoding="utf-8")

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from incog import parallel
+from incog.media.base import notable
 from incog.media.walk import printable
 from incog.methods import DEFAULT
 from incog.pipeline import Progress as Advance
 from incog.pipeline import silent
-from incog.vault.carriers import sidecar_of
+from incog.vault.carriers import SIDECAR, sidecar_of
 
 
 class Screen:
@@ -75,6 +77,16 @@ def recall(failures: Sequence[str], screen: Screen) -> None:
         )
 
 
+def warn_of_old(target: Path, screen: Screen) -> None:
+    """Warn of a vault that lies beside a result and is not the result's own."""
+    old = sidecar_of(target)
+    if old.exists():
+        screen.error(
+            f"warning: {printable(old)} was there before and may hold a sealed original",
+            "publish the result without it",
+        )
+
+
 def tell(outcome: parallel.Outcome, screen: Screen) -> None:
     """Say on one line what became of a file."""
     report, path = outcome.report, printable(outcome.job.path)
@@ -106,13 +118,10 @@ def tell(outcome: parallel.Outcome, screen: Screen) -> None:
         screen.say(f"  {vault.status}: sealed in {vault.place}: {vault.holds}")
         share = "" if vault.share is None else f", {vault.share:.0%} of the source"
         screen.say(f"  {vault.bytes} bytes{share}")
-    elif outcome.target is not None and sidecar_of(outcome.target).exists():
-        old = printable(sidecar_of(outcome.target))
-        screen.say(
-            f"  Note: {old} was there before and may hold a sealed original. Publish the result without it."
-        )
+    if outcome.target is not None and (vault is None or vault.place != SIDECAR):
+        warn_of_old(outcome.target, screen)
     if report.rescan.on_purpose:
         screen.say(f"  {report.rescan.on_purpose} sighting(s) of faces left visible on purpose")
-    if screen.verbose:
-        for decision in report.decisions:
+    for decision in report.decisions:
+        if screen.verbose or notable(decision):
             screen.say(f"  {decision}")

@@ -13,9 +13,10 @@ from incog.cli.screen import Screen
 from incog.dataset import Wish
 from incog.errors import UsageError
 from incog.keys import Secret
+from incog.media.base import notable
 from incog.media.walk import printable
 from incog.methods.base import Method, SetMethod
-from incog.parallel import Settings, beside_folder, perception_of
+from incog.parallel import Settings, beside_folder, check_outside, perception_of
 from incog.report import FileReport, Report
 
 Place = Callable[[Sequence[Path], Sequence[Path]], AbstractContextManager[Callable[[str], None]]]
@@ -66,6 +67,7 @@ def hide_set(
         )
     folder = inputs[0]
     out = Path(output) if output is not None else beside_folder(folder)
+    check_outside(out, folder)
     members, left_alone = dataset.members_of(folder, without=[out])
     people = len({member.person for member in members})
     if people < method.k:
@@ -100,5 +102,9 @@ def _tell(reports: Sequence[FileReport], out: Path, screen: Screen) -> None:
         screen.say(f"  {done[0].vault.status}: the originals are sealed in the files or beside them")
     for claim in done[0].claims if done else ():
         screen.say(f"  {'holds' if claim.holds else 'note'}: {claim.statement} ({claim.scope})")
-    for decision in done[0].decisions if len(done) == 1 else ():
-        screen.say(f"  {decision}")
+    for report in done:
+        for decision in report.decisions:
+            if len(done) == 1:
+                screen.say(f"  {decision}")
+            elif notable(decision):
+                screen.say(f"  picture {report.name}: {decision}")

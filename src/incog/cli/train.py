@@ -24,15 +24,13 @@ class _RecipeFirst(TyperGroup):
             args = ["run", *args]
         return super().parse_args(ctx, args)
 
-    def invoke(self, ctx: Any) -> Any:
-        with failing(Screen()):
-            return super().invoke(ctx)
-
 
 app = typer.Typer(
     cls=_RecipeFirst, no_args_is_help=True, help="Train incog's own networks (needs the extra [train])."
 )
-app.command("pack")(pack)
+# Always with the trace: a run of hours that ends in a bug should not have to be run again to know where.
+_failing = failing(Screen(verbose=True))
+app.command("pack")(_failing(pack))
 _screen = Console(highlight=False, soft_wrap=True)
 
 Data = Annotated[
@@ -44,6 +42,7 @@ Threads = Annotated[int, typer.Option("--threads", min=0, help="CPU threads; 0: 
 
 
 @app.command("run", hidden=True)
+@_failing
 def run(
     recipe: Annotated[Path, typer.Argument(help="The recipe, TOML.")],
     data: Data = None,
@@ -112,6 +111,7 @@ def run(
 
 
 @app.command("export")
+@_failing
 def export_run(
     recipe: Annotated[Path, typer.Argument(help="The recipe that the run was made by.")],
     run: Annotated[

@@ -10,16 +10,16 @@ from typing import Annotated
 import typer
 
 from incog.cli.failing import failing
-from incog.cli.options import AllowWeak, IdentityFile, KeyFile, Overwrite, PassphraseFile, Quiet
+from incog.cli.options import AllowWeak, IdentityFile, KeyFile, Overwrite, PassphraseFile, Quiet, Trace
 from incog.cli.passphrases import granting, opening
-from incog.cli.screen import Screen
+from incog.cli.screen import Screen, warn_of_old
 from incog.deniable import files as deniable
 from incog.deniable import restoring
 from incog.deniable.payload import CODES
 from incog.errors import UsageError, VaultError
 from incog.media import open_source
+from incog.media.suffixes import check_suffix
 from incog.media.walk import printable
-from incog.parallel import same_suffix
 from incog.vault import files, grants
 from incog.vault.carriers import Carried, find, format_of
 from incog.vault.header import FACE, PASSPHRASE, SLOT, TRACK, VERSION, Header
@@ -51,13 +51,19 @@ def restore(
     ] = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
+    verbose: Trace = False,
 ) -> None:
     """Bring back what the passphrase or identity opens: the original, or the faces that were granted; of a file that
     was hidden deniably, the faces that the passphrase gives, whichever it is."""
-    screen = Screen(quiet=quiet)
+    screen = Screen(quiet=quiet, verbose=verbose)
     with failing(screen, source):
         faces = deniable.find(source)
         if faces is not None:
+            if ignore_binding:
+                raise UsageError(
+                    "--ignore-binding must be given with a file that has a vault, got one that was hidden deniably, "
+                    "which is bound to nothing"
+                )
             told_phrase = opening(passphrase_file, key_file, identity_file)
             if not isinstance(told_phrase, Passphrase):
                 raise UsageError("deniable faces must be brought back by a passphrase, got an identity")
@@ -87,9 +93,9 @@ def restore(
         )
 
 
-def inspect(source: Sealed) -> None:
+def inspect(source: Sealed, verbose: Trace = False) -> None:
     """Say what is sealed in a file, how, and how large it is. Needs no passphrase, and proves nothing without it."""
-    with failing(Screen(), source):
+    with failing(Screen(verbose=verbose), source):
         faces = deniable.find(source)
         if faces is not None:
             what = "the codes" if faces.payload.mode == CODES else "the nonces of keys (2^32 are possible)"
@@ -135,18 +141,20 @@ def strip(
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to publish.", show_default=False)],
     overwrite: Overwrite = False,
     quiet: Quiet = False,
+    verbose: Trace = False,
 ) -> None:
     """Write the file without its vault: the version to publish."""
-    screen = Screen(quiet=quiet)
+    screen = Screen(quiet=quiet, verbose=verbose)
     with failing(screen, source):
         faces = deniable.find(source)
         if format_of(source) is not None:
-            _refuse_suffix(open_source(source).suffix, output)
+            check_suffix(output, open_source(source).suffix)
         if faces is not None:
             deniable.strip(faces, output, overwrite=overwrite)
         else:
             files.strip(source, output, overwrite=overwrite)
         screen.say(f"{printable(source)} -> {printable(output)}: without a vault")
+        warn_of_old(output, screen)
 
 
 def grant(
@@ -190,14 +198,17 @@ def grant(
     allow_weak: AllowWeak = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
+    verbose: Trace = False,
 ) -> None:
     """Let somebody bring back some of a file's faces, and no others. A grant cannot be revoked."""
-    screen = Screen(quiet=quiet)
+    screen = Screen(quiet=quiet, verbose=verbose)
     with failing(screen, source):
         if deniable.find(source) is not None:
             raise VaultError("the vault has no single faces to grant: they were hidden deniably")
         carried = find(source)
         numbers = _numbers(faces)
+        if output is not None and carried.picture is not None:
+            check_suffix(output, open_source(carried.picture).suffix)
         owner = opening(passphrase_file, key_file, identity_file, "Your passphrase: ")
         holder = granting(to_passphrase_file, to_recipient or (), allow_weak=allow_weak, screen=screen)
         picture = carried.picture or source
@@ -210,14 +221,10 @@ def grant(
             f"a vault of {done.length} bytes"
         )
         screen.say("  A grant cannot be revoked: whoever has this file and the key has these faces for good.")
+        if done.sidecar is None:
+            warn_of_old(target, screen)
         if not alone:
             screen.say("  The file still holds the original under your key; --alone leaves it out.")
-
-
-def _refuse_suffix(suffix: str, output: Path) -> None:
-    """Raise UsageError for the name of a file of another format than its content, which stays as it is."""
-    if not same_suffix(output.suffix, suffix):
-        raise UsageError(f"the output must have the suffix {suffix}, got {output.suffix!r}")
 
 
 def _numbers(text: str) -> list[int]:

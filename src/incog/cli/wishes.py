@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from incog import parallel, people
-from incog.errors import UsageError
+from incog.errors import InputError, UsageError
 from incog.keys import Secret
+from incog.media.walk import sniff
 
 
 def cores() -> int:
@@ -50,6 +51,20 @@ def selection_of(
     mode: people.Mode = "keep" if keep else "only"
     risk = people.RISK if risk is None else between("--risk", risk, 1e-6, 0.5)
     return parallel.Selection(mode, tuple(keep or only or ()), risk)
+
+
+def refuse_codec(codec: str | None, paths: Sequence[Path]) -> None:
+    """Raise UsageError when a video encoder is named and there are pictures alone, which it does nothing for."""
+    if codec is not None and paths and all(map(_is_picture, paths)):
+        raise UsageError("--codec must be given with a video, got no other files than photos or animations")
+
+
+def _is_picture(path: Path) -> bool:
+    try:
+        return path.is_file() and sniff(path) == "image"
+    except InputError:
+        # It is told when its turn comes.
+        return False
 
 
 def secret_of(seed: int | None, path: Path | None) -> tuple[Secret, str]:

@@ -145,7 +145,7 @@ def strip(carried: Carried, target: Path, *, overwrite: bool = False) -> None:
             "the faces are in a file of their own: the picture holds nothing of them",
             hint=f"publish the picture, and not {carried.path.name}",
         )
-    with pending(target, overwrite=overwrite, inputs=[carried.path]) as file:
+    with pending(target, overwrite=overwrite, parents=True, inputs=[carried.path]) as file:
         try:
             with file.path.open("wb") as out:
                 for block in tails.blocks_of(carried.path, carried.published):

@@ -18,11 +18,12 @@ from incog.deniable.files import Carried
 from incog.deniable.payload import KEYS, Payload, Seen
 from incog.deniable.traits import Person
 from incog.deniable.turning import signs
-from incog.errors import InputError, OutputError, VaultError
+from incog.errors import InputError, VaultError
 from incog.keys import Secret
 from incog.media import open_source
 from incog.media.base import OutputOptions
 from incog.media.files import pending
+from incog.media.suffixes import check_suffix
 from incog.outline import Seen as Outlined
 from incog.types import Frame, Key
 from incog.vault.stream import Passphrase
@@ -125,11 +126,12 @@ def restore(
         )
     source, payload = open_source(carried.picture), carried.payload
     place = _named(target, source.suffix) if follow else target
-    if place.suffix.lower() != source.suffix and not follow:
-        raise OutputError(f"the output must have the suffix {source.suffix}, got {place.suffix!r}")
+    check_suffix(place, source.suffix)
     secret = cipher.secret_of(passphrase, payload.salt, payload.cost)
     redrawn = Redrawing(payload, draws(payload, secret))
-    with pending(place, overwrite=overwrite, private=True, inputs=[carried.path, carried.picture]) as file:
+    with pending(
+        place, overwrite=overwrite, parents=True, private=True, inputs=[carried.path, carried.picture]
+    ) as file:
         count = 0
         with source.sink(file.path, OutputOptions()) as sink:
             try:

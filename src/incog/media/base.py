@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Protocol, Self
+from typing import Final, Literal, Protocol, Self
 
 from incog.types import Frame
 
@@ -25,6 +25,15 @@ class OutputOptions:
     codec: str | None = None
     quality: int | None = None
     keep_metadata: bool = False
+
+
+ONE_KEPT: Final = "only the main one is kept."
+NOT_USED: Final = "the quality asked for was not used."
+
+
+def notable(decision: str) -> bool:
+    """Whether a decision of a sink is told unasked: something that somebody may miss is not in the file."""
+    return decision.endswith((ONE_KEPT, NOT_USED))
 
 
 class Sink(Protocol):

@@ -5,6 +5,7 @@ Nothing found here is ever carried over, because every output is built anew from
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -12,12 +13,17 @@ from typing import Final
 
 from incog.errors import InputError
 from incog.media import containers
+from incog.media.base import ONE_KEPT
 from incog.media.containers import Part
 
 _PNG_TEXT: Final = {b"tEXt", b"zTXt", b"iTXt"}
 _PNG_PICTURE: Final = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"acTL", b"fcTL", b"fdAT"}
 PNG_COLOUR: Final = {b"gAMA", b"cHRM", b"sRGB", b"cICP"}
 _PNG_HARMLESS: Final = {b"iCCP", b"pHYs", b"sBIT", b"bKGD", b"hIST", b"sPLT"}
+_MP_ENTRIES: Final = 0xB002
+_NO_VIEWS: Final = {0x01, 0x05}
+"""Classes of pictures in a multi-picture file: large thumbnails and gain maps."""
+_GAIN_MAP: Final = re.compile(rb"hdrgm|hdrgainmap|urn:iso:std:iso:ts:21496")
 # a file without a stated time is shown at this pace, and so are GIF delays below two hundredths
 DEFAULT_DELAY: Final = Fraction(1, 10)
 
@@ -73,6 +79,7 @@ def examine(data: bytes, kind: str) -> Contents:
 def _jpeg(data: bytes) -> Contents:
     parts, end = containers.jpeg_parts(data)
     contents = Contents(data[:end])
+    views = 0
     for part in parts:
         payload = data[part.start : min(part.end, part.start + 64)]
         marker = part.kind[0]
@@ -87,6 +94,7 @@ def _jpeg(data: bytes) -> Contents:
                 contents.drop("The description of a gain map (Ultra HDR) was")
         elif marker == 0xE2 and payload.startswith(b"MPF\0"):
             contents.drop("The index of further pictures (MPO) was")
+            views += _views(data[part.start + 4 : part.end], gain_map=_GAIN_MAP.search(data) is not None)
         elif marker == 0xE2 and payload.startswith(b"urn:iso:std:iso:ts:21496"):
             contents.drop("The description of a gain map was")
         elif marker == 0xED:
@@ -97,8 +105,29 @@ def _jpeg(data: bytes) -> Contents:
             contents.drop(f"Application data (APP{marker - 0xE0}) were")
         elif marker == 0xE0 and payload.startswith(b"JFXX\0"):
             contents.drop("A thumbnail was")
+    if views:
+        contents.dropped.append(f"{views} further view(s) in the file (MPO) were dropped: {ONE_KEPT}")
     _trailer(contents, data, end)
     return contents
+
+
+def _views(index: bytes, *, gain_map: bool) -> int:
+    """Return how many pictures besides the first the index of a JPEG file names (CIPA DC-007) that are views of their
+    own: no previews and no gain maps, which may be of no named kind where there are any (``gain_map``)."""
+    order = "<" if index.startswith(b"II") else ">"
+    try:
+        (at,) = struct.unpack_from(f"{order}L", index, 4)
+        (count,) = struct.unpack_from(f"{order}H", index, at)
+        fields = [struct.unpack_from(f"{order}HHLL", index, at + 2 + 12 * row) for row in range(count)]
+        kinds = [
+            struct.unpack_from(f"{order}L", index, place + entry)[0] >> 16 & 0xFF
+            for tag, _, length, place in fields
+            if tag == _MP_ENTRIES
+            for entry in range(16, length, 16)
+        ]
+    except struct.error:
+        return 0
+    return sum(kind not in _NO_VIEWS and not (kind == 0 and gain_map) for kind in kinds)
 
 
 def _png(data: bytes) -> Contents:

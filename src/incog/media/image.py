@@ -15,7 +15,7 @@ from PIL import Image, ImageFile
 from incog.errors import InputError, OutputError
 from incog.media import decode, metadata, pages
 from incog.media.animation import AnimationWriter, open_writer
-from incog.media.base import Kind, OutputOptions, Sink, Source
+from incog.media.base import NOT_USED, Kind, OutputOptions, Sink, Source
 from incog.media.contents import Contents, examine
 from incog.media.encode import encode, writing
 from incog.media.magic import HEAD, image_format
@@ -32,6 +32,7 @@ _SUFFIXES: Final = {
     "avif": ".avif",
     "heif": ".heic",
 }
+_LOSSLESS: Final = {"png", "tiff", "bmp", "gif"}
 
 
 def open_image(path: Path) -> Source:
@@ -106,6 +107,8 @@ class ImageSource:
         """Return what an output leaves out, keeps on request, and converts."""
         kept = self.traits.kept.names if options.keep_metadata and self.traits.format != "gif" else []
         notes = [f"Tags that were kept on request: {', '.join(kept)}."] if kept else []
+        if options.quality is not None and (self.traits.lossless or self.traits.format in _LOSSLESS):
+            notes.append(f"The picture is coded without loss: {NOT_USED}")
         return list(dict.fromkeys([*self._dropped, *self._notes, *notes]))
 
     def _decode(self, image: ImageFile.ImageFile, data: bytes, page: int) -> tuple[Array, Layout]:

@@ -8,6 +8,7 @@ from PIL import ImageFile, TiffImagePlugin
 
 from incog.errors import InputError
 from incog.media import decode
+from incog.media.base import ONE_KEPT
 from incog.media.contents import Contents
 
 
@@ -19,9 +20,7 @@ def frames_of(
     if kind == "heif":
         info = image.info
         if count > 1:
-            dropped.append(
-                f"The further {count - 1} pictures of the file were dropped: only the main one is kept."
-            )
+            dropped.append(f"The further {count - 1} pictures of the file were dropped: {ONE_KEPT}")
         if info.get("thumbnails"):
             dropped.append("A thumbnail was dropped.")
         if info.get("depth_images"):

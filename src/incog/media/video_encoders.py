@@ -21,6 +21,7 @@ import av
 import cv2
 
 from incog.errors import UsageError, must_be
+from incog.media.base import NOT_USED
 from incog.media.video_files import Container
 from incog.media.video_planes import layout_of
 from incog.types import Layout
@@ -245,7 +246,7 @@ def _settle(codec: str, pix_fmt: str, target: Layout, source: Layout, quality: i
     elif codec in _LOSSLESS:
         level = ", lossless" if target == source or _loss(target, source)[:3] == (0, 0, 0) else ""
     elif quality is not None:
-        decisions.append(f"The codec {codec} has no quality scale: the quality asked for was not used.")
+        decisions.append(f"The codec {codec} has no quality scale: {NOT_USED}")
     if codec == "libvpx-vp9" and target.alpha:
         options["auto-alt-ref"] = "0"
     if codec == "prores_ks":

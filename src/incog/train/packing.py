@@ -114,7 +114,7 @@ def pack(
     rejected: list[tuple[str, str, _Rejected]] = []
     most = len(everything) if settings.most is None else settings.most
     told = time.monotonic()
-    with pending(out, overwrite=overwrite, inputs=_files(sources)) as file:
+    with pending(out, overwrite=overwrite, parents=True, inputs=_files(sources)) as file:
         with Writer(file.path) as writer:
             for done, chunk in _worked(_ordered(everything, settings.most), settings, teacher is not None):
                 shown: list[Bytes] = []

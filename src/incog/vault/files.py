@@ -229,7 +229,7 @@ def strip(path: Path, target: Path, *, overwrite: bool = False) -> None:
             "the vault is a file of its own: the picture holds nothing of it",
             hint=f"publish the picture, and not {carried.path.name}",
         )
-    with pending(target, overwrite=overwrite, inputs=[path]) as file:
+    with pending(target, overwrite=overwrite, parents=True, inputs=[path]) as file:
         try:
             with file.path.open("wb") as out:
                 for block in blocks_of(path, carried.published):

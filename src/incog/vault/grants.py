@@ -97,7 +97,9 @@ def grant(
     if not ring.whole:
         raise VaultError("only the owner can grant faces: these are the keys of a grant")
     with ExitStack() as scratch, ExitStack() as stack:
-        file = stack.enter_context(pending(target, overwrite=overwrite, inputs=_inputs(carried)))
+        file = stack.enter_context(
+            pending(target, overwrite=overwrite, parents=True, inputs=_inputs(carried))
+        )
         try:
             vault = _vault(scratch, carried, ring, sorted(set(faces)), holder, target, alone=alone)
             with file.path.open("wb") as out:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from incog.errors import VaultError
+from incog.errors import InputError, VaultError
 from incog.media import decode, open_source
 from incog.media.base import OutputOptions
 from incog.media.encode import encode
 from incog.media.files import output_error, pending
 from incog.media.image import ImageSource
+from incog.media.suffixes import check_suffix, same_suffix
 from incog.types import Frame
 from incog.vault.carriers import Carried
 from incog.vault.header import FACE, FILE, ORIGINALS, TRACK
@@ -44,8 +45,8 @@ def restore(
     with the granted faces put back, as PNG, or the video, encoded anew.
 
     follow: not to ``target``, but to a name beside it with the result's suffix, ``photo.restored.jpg``.
-    ignore_binding: although ``check_binding`` finds something wrong. Raises VaultError and OutputError; then nothing is
-    written.
+    ignore_binding: although ``check_binding`` finds something wrong. Raises VaultError and OutputError, also for a
+    target with the suffix of another kind of file; then nothing is written.
     """
     check_binding(carried, ignore=ignore_binding)
     ring = unlock(carried.header, opener)
@@ -59,7 +60,9 @@ def restore(
             if content.kind == FACE:
                 patches += unpack(b"".join(content.blocks))
             elif content.kind == TRACK:
-                scratch = stack.enter_context(pending(target, overwrite=True, private=True)).path
+                scratch = stack.enter_context(
+                    pending(target, overwrite=True, parents=True, private=True)
+                ).path
                 _write(scratch, content.blocks)
                 tracks[content.part.number] = scratch
         if original is not None:
@@ -70,11 +73,12 @@ def restore(
             found = _granted(carried, patches)
         place = _restored(target, found.suffix) if follow else target
         inputs = [carried.path, *([carried.picture] if carried.picture else [])]
-        with pending(place, overwrite=overwrite, private=True, inputs=inputs) as file:
+        with pending(place, overwrite=overwrite, parents=True, private=True, inputs=inputs) as file:
             try:
                 found.write(file.path)
             except OSError as error:
                 raise output_error(place, error) from error
+            _check_suffix(place, found.suffix, file.path)
             file.publish()
     return Restored(place, found.words)
 
@@ -86,6 +90,17 @@ class _Found:
     suffix: str
     words: str
     write: Callable[[Path], None]
+
+
+def _check_suffix(place: Path, suffix: str, written: Path) -> None:
+    """Raise OutputError for a name with the suffix of another kind than what was written, which had ``suffix``: the
+    original's name need not have said what it was."""
+    if not place.suffix or same_suffix(place.suffix, suffix):
+        return
+    # Of what is no photo or video, or cannot be read, the old name alone says what it is.
+    with suppress(InputError):
+        suffix = open_source(written).suffix
+    check_suffix(place, suffix)
 
 
 def _write(path: Path, blocks: Iterable[bytes]) -> None:
