@@ -103,9 +103,7 @@ class Turned(Redrawn):
         return None
 
     def new(self, pixels: Floats, mask: Floats, matrix: Floats, length: float) -> Floats:
-        here = geometry.apply(self.seen.matrix, self.seen.outline)
-        inside = geometry.mask([here], (0, 0, transformer.SIDE, transformer.SIDE), 0)
-        return transformer.turned_back(pixels, mask, matrix, self.signs, inside, length)
+        return transformer.turned_back(pixels, mask, matrix, self.signs, length)
 
 
 def placing(matrix: Floats, crop: Floats) -> Floats:

@@ -80,18 +80,12 @@ def turned(pixels: Floats, mask: Floats, matrix: Floats, signs: Floats) -> Float
     return new
 
 
-def turned_back(
-    pixels: Floats, mask: Floats, matrix: Floats, signs: Floats, inside: Floats, length: float
-) -> Floats:
+def turned_back(pixels: Floats, mask: Floats, matrix: Floats, signs: Floats, length: float) -> Floats:
     """Return a crop with the face of ``turned`` turned back, by the same key, where the mask is above 0.
 
-    inside: (128, 128) in the template, 1 where the picture is wholly of ``turned``. Beyond, it is the old picture, and
-    the network takes that for a sign that nothing was turned yet. So it is shown there what the key would have made of
-    it. length: longer side of the face's box in px: the seam is matched to what is there.
+    length: longer side of the face's box in px: the seam is matched to what is there.
     """
-    face, share = taken(pixels, matrix, SIDE), inside[..., None]
-    around = shipped()(face, signs)
-    new = laid(shipped()(share * face + (1 - share) * around, -signs), matrix, len(pixels))
+    new = laid(shipped()(taken(pixels, matrix, SIDE), -signs), matrix, len(pixels))
     seamless = unseamed(new, pixels, mask, length)
     return np.where((mask > 0)[..., None], np.clip(seamless, 0, 1), pixels).astype(np.float32)
 
