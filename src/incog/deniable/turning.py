@@ -44,9 +44,7 @@ class KeyHider(Keeping):
             "2^32 keys sees it among others, whatever the passphrase is.",
             holds=False,
             scope="the output with the places and nonces that it carries",
-            conditions=(
-                "one random key in five to ten does it, in two runs of the network and without Argon2id",
-            ),
+            conditions=("one random key in ten or so does it, in one run of the network, without Argon2id",),
         ),
         Claim(
             "Nothing is stored by which a passphrase could be checked: each gives some face.",

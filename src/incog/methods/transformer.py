@@ -105,7 +105,7 @@ class Transformer:
         "most recognisers that are not retrained; nobody who has the key or tries some"
     )
     weak: ClassVar[str] = (
-        "Nearly all of the old face is in the new one: one random key in five to ten brings it back, whoever tries all "
+        "Nearly all of the old face is in the new one: one random key in ten or so brings it back, whoever tries all "
         "2^32 has tried the right one, and a network may learn to do without. Faces look painted, with stripes."
     )
     needs: ClassVar[tuple[str, ...]] = (NETWORK,)
