@@ -83,8 +83,11 @@ def joined(results: list[dict[str, Any]]) -> dict[str, Any]:
     # Which part had which methods says nothing.
     words = re.split(r" --only| \(in parts", results[0]["command"])[0]
     command = f"{words} (in parts)"
+    commits = [commit for result in results for commit in (result["commit"], *result.get("others", []))]
+    _, *others = dict.fromkeys(commits)
     return results[0] | {
         "command": command,
+        "others": others,
         "evaluation": first | {"methods": methods, "protocol": protocol},
     }
 

@@ -25,6 +25,8 @@ def origin(result: dict[str, Any]) -> str:
     """Return where a result comes from: commit, date, machine, versions and command."""
     machine, versions = result["machine"], result["versions"]
     changed = f" and {result['changed_files']} changed files" if result["changed_files"] else ""
+    # Of parts that were measured later and joined to it.
+    changed += "".join(f", in part `{commit[:10]}`" for commit in result.get("others", []))
     return (
         f"Commit `{result['commit'][:10]}`{changed}, {result['date'][:10]}, {machine['processor']}, "
         f"{machine['cores']} cores, Python {versions['python']}, ONNX Runtime {versions['onnxruntime']}, "

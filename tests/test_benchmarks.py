@@ -232,6 +232,7 @@ def test_a_written_clip_is_read_upright(tmp_path, rotation):
 def part(*methods: str, seed: int = 0) -> dict:
     """Return a result with methods by name."""
     return {
+        "commit": methods[0] * 3,
         "command": "python benchmarks/evaluation.py --data a=b --only fill",
         "evaluation": {
             "version": 1,
@@ -258,7 +259,10 @@ def test_evaluations_of_one_protocol_are_joined_in_the_order_of_methods():
     assert found["protocol"]["memory"] == 3
     both = evaluation.joined([part("blur"), part("fill")])
     assert both["command"] == "python benchmarks/evaluation.py --data a=b (in parts)"
-    assert evaluation.joined([both, part("edges")])["command"] == both["command"]
+    assert both["others"] == ["fillfillfill"]
+    thrice = evaluation.joined([both, part("edges")])
+    assert thrice["command"] == both["command"]
+    assert (thrice["commit"], thrice["others"]) == ("blurblurblur", ["fillfillfill", "edgesedgesedges"])
 
 
 @pytest.mark.parametrize(

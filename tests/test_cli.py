@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+import typer
 from PIL import Image
 
 from incog import __version__, compose, parallel, pipeline
@@ -529,6 +530,21 @@ def test_a_report_is_not_written_over_an_output(incog: Incog, photo: Path) -> No
     assert "--report must be a file of its own" in result.err
 
 
+def test_a_report_lies_outside_of_a_release(incog: Incog, photo: Path, tree: Tree) -> None:
+    """It may name the sources, and a release must be a folder that nothing else made."""
+    folder, out = photo.parent / "people", photo.parent / "release"
+    for name in ("one", "two"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "a.png").write_bytes(photo.read_bytes())
+    before = tree(photo.parent)
+    for wish in (("--pseudonyms",), ("--method", "k-same-pixel", "--set", "k=2")):
+        result = incog("hide", folder, *wish, "-o", out, "--report", out / "r.json")
+        assert result.code == 2
+        assert "outside of the output" in result.err
+    assert tree(photo.parent) == before
+    assert not out.exists()
+
+
 # Repeatable results
 
 
@@ -782,6 +798,20 @@ def heed_signals() -> None:
     """Undo what a runner in the background or under nohup passes on: signals that are ignored."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+@pytest.mark.parametrize("ended", [EOFError, typer.Abort])
+def test_an_answer_that_does_not_come_is_no_bug(
+    incog: Incog, photo: Path, monkeypatch: pytest.MonkeyPatch, ended: type[Exception]
+) -> None:
+    def nothing(prompt: str = "") -> str:
+        raise ended
+
+    monkeypatch.setattr("incog.cli.passphrases.getpass.getpass", nothing)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    result = incog("hide", photo, "--passphrase")
+    assert result.code == 1
+    assert "internal error" not in result.err
 
 
 @contextlib.contextmanager

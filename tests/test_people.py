@@ -147,6 +147,9 @@ def test_too_many_comparisons_for_the_data_leave_nobody_visible(measured: Calibr
     result = decided("keep", small, sights, tracks)
     assert result.shown == {}
     assert result.record.level is None
+    # A plan leaves out what is None, and is read again.
+    text = result.record.model_dump_json(exclude_none=True)
+    assert type(result.record).model_validate_json(text) == result.record
     assert "cannot vouch for 699 comparisons" in people.summary(result.record)[0]
 
 

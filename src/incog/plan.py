@@ -141,7 +141,7 @@ class SelectionRecord(_Model):
     people: int = Field(ge=1)
     comparisons: int = Field(ge=0)
     risk: float = Field(ge=0, le=1)
-    level: float | None
+    level: float | None = None
     frame_level: float | None = None
     group: str
     unmeasured: list[str] = []

@@ -152,7 +152,13 @@ def test_every_command_makes_the_folder_of_its_output(
 
 
 def test_a_folder_that_was_made_for_nothing_goes_again(
-    incog: Incog, photo: Path, phrase: Path, friend: Path, tmp_path: Path, tree: Tree
+    incog: Incog,
+    photo: Path,
+    phrase: Path,
+    friend: Path,
+    tmp_path: Path,
+    tree: Tree,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     out, new = photo.with_name("holiday.incog.png"), tmp_path / "no" / "deep" / "a.jpg"
     assert incog(photo, "--passphrase-file", phrase).code == 0
@@ -160,7 +166,15 @@ def test_a_folder_that_was_made_for_nothing_goes_again(
     assert incog("restore", out, "--passphrase-file", friend, "-o", new.with_suffix(".png")).code == 1
     assert incog("restore", out, "--passphrase-file", phrase, "-o", new).code == 1
     assert incog("strip", out, "-o", new).code == 1
+
+    def full(*given: Any, **more: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("incog.vault.grants.placed", full)
+    granted = ("grant", out, "--faces", "1", "--passphrase-file", phrase, "--to-passphrase-file", friend)
+    assert incog(*granted, "-o", new.with_suffix(".png")).code == 1
     assert tree(tmp_path) == before
+    assert not new.parent.parent.exists()
 
 
 def test_an_original_may_keep_the_suffix_that_it_had_or_get_that_of_its_content(

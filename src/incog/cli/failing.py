@@ -34,7 +34,8 @@ def failing(screen: Screen, path: Path | None = None) -> Iterator[None]:
     except MemoryError:
         screen.error(_about(path, "there is not enough memory for this"))
         raise typer.Exit(1) from None
-    except typer.Exit:
+    except (typer.Exit, typer.Abort, EOFError):
+        # Typer's own: an answer that was refused, or a terminal that was closed, is no bug.
         raise
     except Exception as error:
         tell_bug(error, screen, path)

@@ -144,14 +144,15 @@ def _refuse(given: dict[str, bool], allowed: bool, needs: str) -> None:
             raise UsageError(f"{option} must be given with {needs}")
 
 
-def _strong(file: Path | None, prompt: str, allow_weak: bool, screen: Screen) -> Passphrase:
-    """Return a new passphrase, from the file or typed twice. Raises UsageError when it is weak or mistyped."""
+def _strong(file: Path | None, prompt: str, allow_weak: bool | None, screen: Screen) -> Passphrase:
+    """Return a new passphrase, from the file or typed twice. allow_weak: None where there is no such option. Raises
+    UsageError when it is weak or mistyped."""
     passphrase = from_file(file) if file is not None else _chosen(prompt)
     strength = bits(passphrase.value)
     if strength < LEAST_BITS:
         words = f"the passphrase must have {LEAST_BITS} bits at least, got about {strength:.0f}"
         if not allow_weak:
-            raise UsageError(words, hint=_advice(screen))
+            raise UsageError(words, hint=_advice(screen, option=allow_weak is not None))
         screen.say(f"Note: {words}. Whoever has the file can guess it.")
     return passphrase
 
@@ -160,7 +161,7 @@ def of_gallery(file: Path | None, *, new: bool, screen: Screen) -> Passphrase:
     """Return the passphrase of a gallery, from the file or the terminal, where a new one is typed twice. Raises
     UsageError for a new one that is weak or mistyped, and InputError."""
     if new:
-        return _strong(file, "Passphrase for the gallery: ", False, screen)
+        return _strong(file, "Passphrase for the gallery: ", None, screen)
     return from_file(file) if file is not None else _typed("Passphrase: ")
 
 
@@ -228,8 +229,8 @@ def _typed(prompt: str) -> Passphrase:
     return Passphrase(getpass.getpass(prompt))
 
 
-def _advice(screen: Screen) -> str:
+def _advice(screen: Screen, *, option: bool) -> str:
     advice = "take five words or more drawn by dice (diceware), not a sentence"
     # Shown to a person only: what goes to a file or a log is no secret.
     drawn = f"; such as, drawn just now: {suggestion()}" if screen.console.is_terminal else ""
-    return f"{advice}{drawn}; or add --allow-weak"
+    return f"{advice}{drawn}{'; or add --allow-weak' if option else ''}"

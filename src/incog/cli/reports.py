@@ -47,8 +47,12 @@ def report_place(
     if path is None:
         yield lambda text: None
         return
-    if parallel.place(path) in {parallel.place(target) for target in targets}:
-        raise UsageError(f"--report must be a file of its own, got the output {printable(path)}")
+    for target in targets:
+        # A release of a folder is one output: nothing else may lie in it, least of all what may name its sources.
+        if parallel.place(path).is_relative_to(parallel.place(target)):
+            raise UsageError(
+                f"--report must be a file of its own, outside of the output {printable(target)}, got {printable(path)}"
+            )
     with pending(path, overwrite=overwrite, parents=True, inputs=inputs) as file:
 
         def save(text: str) -> None:

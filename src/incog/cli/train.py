@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -140,7 +141,11 @@ def export_run(
         torch.set_num_threads(threads)
     folder = run or Path("runs") / plan.name
     task = make_task(plan, given, torch.device("cpu"), folder / "cache")
-    made = export_all(plan, folder, task)
+    # Two recipes may make one network, in stages: the card names the one that was given.
+    made = [
+        replace(item, card=replace(item.card, recipe=f"recipes/{recipe.name}"))
+        for item in export_all(plan, folder, task)
+    ]
     for item in made:
         file, card = write(item, models)
         _screen.print(f"wrote {file} ({file.stat().st_size} bytes) and {card}", markup=False)

@@ -106,7 +106,7 @@ class Transformer:
     )
     weak: ClassVar[str] = (
         "Nearly all of the old face is in the new one: one random key in ten or so brings it back, whoever tries all "
-        "2^32 has tried the right one, and a network may learn to do without. Faces look painted, with stripes."
+        "2^32 has tried the right one, and a small network learns to do without. Faces look painted, with stripes."
     )
     needs: ClassVar[tuple[str, ...]] = (NETWORK,)
     granularity: ClassVar[Literal["image", "track", "set"]] = "track"

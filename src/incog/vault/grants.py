@@ -96,7 +96,8 @@ def grant(
     ring = unlock(header, owner)
     if not ring.whole:
         raise VaultError("only the owner can grant faces: these are the keys of a grant")
-    with ExitStack() as scratch, ExitStack() as stack:
+    # What is scratch goes first: a folder that was made for the file goes with it, and only when it is empty.
+    with ExitStack() as stack, ExitStack() as scratch:
         file = stack.enter_context(
             pending(target, overwrite=overwrite, parents=True, inputs=_inputs(carried))
         )
