@@ -239,14 +239,17 @@ def test_a_dead_worker_is_a_failed_file(photo: Path) -> None:
 
 
 ENDLESS = """
-import signal, sys
+import signal, sys, time
 from pathlib import Path
 from incog.parallel import Job, run
 
 def task(job, settings, progress):
     job.target.touch()
     while True:
-        progress("working", 0, None)
+        for _ in range(200):
+            progress("working", 0, None)
+        # Whoever waits for both workers needs a processor too.
+        time.sleep(0.0005)
 
 def stop(number, frame):
     raise KeyboardInterrupt
