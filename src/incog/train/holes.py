@@ -62,6 +62,17 @@ class Shown:
         there what is right, and who judges the face would reward anything."""
         return self.picture + (made - self.picture) * self.hole * self.inside
 
+    def moved(self, matrices: Tensor, jitter: Tensor) -> Shown:
+        """Return the same as the next frame of a film may show it: seen through ``matrices`` (B, 2, 3), see
+        ``incog.train.augment``, the lines through ``jitter`` before."""
+        side = self.picture.shape[-1]
+        lines = augment.warp(augment.warp(self.lines, jitter, side, padding="zeros"), matrices, side)
+        hole, within = (
+            augment.warp(item, matrices, side, padding="zeros") for item in (self.hole, self.inside)
+        )
+        picture = augment.warp(self.picture, matrices, side)
+        return Shown(picture, lines, (hole > 0.5).float(), (within > 0.99).float())
+
     def judged(self, picture: Tensor) -> Tensor:
         """Return what the critic is given for a picture."""
         return torch.cat([picture * self.inside, self.hole, self.inside, self.lines], 1)
@@ -165,6 +176,17 @@ def _toned(apart: Tensor, mask: Tensor, changed: Tensor, cell: int) -> Tensor:
     each = (cells - grey).abs().mean(1, keepdim=True) + LIGHT * grey.abs()
     total: Tensor = (each * weight).sum((1, 2, 3)) / weight.sum((1, 2, 3)).clamp(min=1e-3)
     return total
+
+
+def unsteady(seen: Shown, made: Tensor, moved: Shown, again: Tensor, matrices: Tensor) -> Tensor:
+    """Return how far faces ``made`` of ``seen`` differ from those made ``again`` of ``moved``, where both have a hole;
+    over three pixels, since what is moved by a share of a pixel is softer. matrices: (B, 2, 3), what moved them."""
+    side = made.shape[-1]
+    goal = augment.warp(made, matrices, side)
+    before = augment.warp(seen.hole * seen.inside, matrices, side, padding="zeros") > 0.99
+    within = moved.hole * moved.inside * before.float()
+    apart = functional.avg_pool2d((again - goal) * within, 3, 1, 1)
+    return apart.abs().sum() / (within.sum().clamp(min=1) * 3)
 
 
 def fine(pictures: Tensor) -> Tensor:

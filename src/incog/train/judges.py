@@ -61,6 +61,11 @@ class Judges(nn.Module):
         found = [recogniser(faces)[0] for recogniser in self.recognisers]
         return [functional.normalize(item.float(), dim=1) for item in found]
 
+    def hasten(self) -> None:
+        """Have the networks compiled when they are next called, for batches of one size."""
+        for network in (*self.recognisers, self.landmarks, self.look):
+            network.compile(dynamic=False)
+
     def points(self, images: Tensor) -> Tensor:
         """Return the dense points, (B, 130, 2) float32, in half sides of the image from its middle."""
         side = landmarks.SIDE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import log
 
@@ -49,7 +50,8 @@ class Options:
     laid: whether what the network makes is laid into I inside of a mask, which grows and fades by chance, before
     anything else sees it, as it is in use; else the whole picture is replaced, as published. coded: share of the A that
     are coded (``incog.train.coded``) on their way to the keys that turn them on. link: that a linker, which learns at
-    the same time to tell from the recognisers' words who A and WR were, finds all I of the batch as likely.
+    the same time to tell from the recognisers' words who A and WR were, finds all I of the batch as likely. invert: that an inverter, which learns at the same time to make I of A without
+    any key, brings nobody back whom the recognisers take for I; inverter: its channels.
     """
 
     recovery: float = 60.0
@@ -74,6 +76,8 @@ class Options:
     laid: bool = False
     coded: float = 0.0
     link: float = 0.0
+    invert: float = 0.0
+    inverter: int = 32
     again: float = 0.125
     pool: int = 0
     predictor: int = 32
@@ -140,6 +144,11 @@ class Pool:
         old, new = self._kept[places], pictures[: len(places)]
         self._kept[places] = torch.where(swapped, new, old)
         return torch.cat([torch.where(swapped, old, new), pictures[len(places) :]])
+
+
+def cosines(found: Sequence[Tensor], goals: Sequence[Tensor]) -> Tensor:
+    """Return the cosines (B, R) of what each of R recognisers says, (B, D) of unit norm, of two pictures."""
+    return torch.stack([(one * other).sum(1) for one, other in zip(found, goals, strict=True)], 1)
 
 
 def signs(draws: Tensor) -> Tensor:

@@ -370,7 +370,8 @@ class Run:
         self.tell(f"{100 * progress:5.1f} %  {speed:6.1f} images/s  {left / 60:5.1f} min left  {shown}")
 
     def _show(self) -> dict[str, float]:
-        with torch.no_grad():
+        # Batches of other sizes, for which nothing is worth compiling anew.
+        with torch.no_grad(), torch.compiler.set_stance("force_eager"):
             figures = self.task.measure(self.average)
             sheet = self.task.sheet(self.average)
         with (self.out / "figures.jsonl").open("a", encoding="utf-8") as file:

@@ -4,6 +4,7 @@ deanonymization with face identity transformers, ECCV 2020), and those that it l
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -234,3 +235,29 @@ class Linker(nn.Module):
         return functional.normalize(self.turned(turned), dim=1), functional.normalize(
             self.known(known), dim=1
         )
+
+
+class Inverter(nn.Module):
+    """Turned faces (B, 3, S, S) -> what it takes the originals for, in 0..1: who attacks without any key trains one."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        widths = (width, 2 * width, 4 * width, 4 * width)
+        self.stem = nn.Conv2d(3, widths[0], 3, 1, 1)
+        self.downs = nn.ModuleList(nn.Conv2d(a, b, 4, 2, 1) for a, b in pairwise(widths))
+        self.middle = nn.ModuleList(nn.Conv2d(widths[-1], widths[-1], 3, 1, 1) for _ in range(2))
+        self.ups = nn.ModuleList(nn.Conv2d(b + a, a, 3, 1, 1) for a, b in reversed(list(pairwise(widths))))
+        self.last = nn.Conv2d(widths[0], 3, 3, 1, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = functional.silu(self.stem(x * 2 - 1))
+        beside = []
+        for down in self.downs:
+            beside.append(y)
+            y = functional.silu(down(y))
+        for layer in self.middle:
+            y = y + functional.silu(layer(y))
+        for up in self.ups:
+            y = functional.interpolate(y, scale_factor=2.0, mode="nearest")
+            y = functional.silu(up(torch.cat([y, beside.pop()], 1)))
+        return (x + self.last(y)).clamp(0, 1)

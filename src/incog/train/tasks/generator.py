@@ -16,7 +16,7 @@ from torch.nn import functional
 from incog import codes, points, shape
 from incog.data.seeds import Integers, uniform
 from incog.errors import InputError, must_be
-from incog.train import holes, judges, shapes, wanted
+from incog.train import augment, holes, judges, shapes, wanted
 from incog.train.critic import Critic, Width, flatness, loss_of_maker, losses_of_critic, shown
 from incog.train.generator_net import ATTRIBUTES, CODE, PLANES, GeneratorNet, Network, condition
 from incog.train.holes import Scenes, Shown
@@ -40,6 +40,9 @@ _LAZY = 16
 _FLAT = 4
 """It is computed on one in so many pictures of a batch: in single precision and twice derived, it is dear."""
 
+_AGAIN = 4
+"""One in so many pictures of a batch is drawn once more for the next frame."""
+
 _COARSEST = 16
 """What sides of pictures must be multiples of: the network halves them four times."""
 
@@ -59,7 +62,8 @@ class Options(Shares):
     identity: 1 - cosine to the embedding of the code's person. repel: cosine to the original above that of the goal.
     points: distance of dense points, eyes and lips before the outline, of others after ``incog.shape``. look: cross
     entropy of attributes. flat: of the critic (R1). detail: L1 of fine detail, of all codes, to what the network made
-    that the run began with. cells: scales of ``tone``, see ``incog.train.holes``. What weighs nothing is not asked of
+    that the run began with. steady: L1 between faces and the same of the next frame of a film, moved by some pixels in
+    a slightly different hole, of one picture in four. cells: scales of ``tone``, see ``incog.train.holes``. What weighs nothing is not asked of
     the judges; where neither ``critic`` nor ``features`` do, there is no critic.
     """
 
@@ -77,6 +81,7 @@ class Options(Shares):
     look: float = 0.15
     flat: float = 0.25
     detail: float = 0.0
+    steady: float = 0.0
     cells: tuple[int, ...] = holes.CELLS
 
 
@@ -92,7 +97,8 @@ class _Made:
 
 class Generator:
     """The task: see ``incog.train.loop.Task`` and ``Adversarial``. Its source ``portraits`` is a file of
-    ``incog.train.portraits``; ``teacher`` is one more recogniser, ONNX."""
+    ``incog.train.portraits``; ``teacher`` is one more recogniser, ONNX. ``codes`` is the prior of
+    identity codes that the weights belong to which a run begins with: one that is fitted anew has other axes."""
 
     def __init__(
         self, recipe: Recipe, data: Mapping[str, Path], device: torch.device, cache: Path | None = None
@@ -111,7 +117,10 @@ class Generator:
             raise InputError(
                 f"{len(self.portraits)} portraits are too few to train on some and measure on others"
             )
-        self.prior = codes.fit(self.portraits.embeddings[train], self.portraits.attributes[train])
+        if "codes" in data:
+            self.prior = codes.Prior.load(data["codes"].read_bytes())
+        else:
+            self.prior = codes.fit(self.portraits.embeddings[train], self.portraits.attributes[train])
         self.kept = shape.load()
         self.scenes = Scenes(self.portraits, self.kept, device)
         whole = train[self.scenes.whole[train] > WHOLE]
@@ -122,6 +131,7 @@ class Generator:
         self.mirror = torch.tensor(points.MIRROR, device=device)
         self.weights = self._tensor(shapes.weights() / shapes.weights().mean())
         self.judges = Judges([data["teacher"]] if "teacher" in data else []).to(device).eval()
+        self.judges.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.judges.requires_grad_(False)
         self.people = People(self.portraits, train, self.prior, self._identities(), device)
         network = GeneratorNet(recipe.section("network", Network))
@@ -133,6 +143,7 @@ class Generator:
             critic = Critic(PLANES, CODE + ATTRIBUTES, Width(widths=self.options.rival))
             if device.type == "cuda":
                 critic.compile(dynamic=False)
+                self.judges.hasten()
             # Without a critic the task is none of the adversarial ones.
             self.rivals = nn.ModuleDict({"critic": critic})
         self._made: _Made | None = None
@@ -163,14 +174,12 @@ class Generator:
         who = self.people.wanted(
             index, options, batch.uniform(wanted.DRAWS, purpose=1), batch.uniform(CODE, purpose=2)
         )
-        with batch.quick:
-            made = self.modules["network"](
-                seen.planes.contiguous(memory_format=torch.channels_last), who.code, who.attributes
-            )
-        made = made.float()
+        made, unsteady = self._drawn(batch, seen, who, rows, draws)
         laid, own = seen.laid(made), slice(who.count)
         told = condition(who.code, who.attributes)
         result = self._opinions(batch, seen, laid, told, who.count) if hasattr(self, "rivals") else {}
+        if unsteady is not None:
+            result["steady"] = options.steady * unsteady
         if self._begun is not None:
             result["detail"] = options.detail * self._detail_lost(self._begun, batch, seen, made, who)
         apart, within = made - seen.picture, seen.hole * seen.inside
@@ -187,6 +196,36 @@ class Generator:
             result["look"] = options.look * self._look_loss(faces, who.attributes)
         self._made = _Made(seen, laid.detach(), told, index)
         return result
+
+    def _drawn(
+        self, batch: Batch, seen: Shown, who: Wanted, rows: Integers, draws: Tensor
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return the faces, and how far some of them are from the same in the next frame, where that is asked for."""
+        planes, code, attributes = seen.planes, who.code, who.attributes
+        if not self.options.steady:
+            return self._network(batch, planes, code, attributes), None
+        some, count = slice(None, None, _AGAIN), len(planes)
+        others, steps = draws[some].clone(), batch.uniform(holes.DRAWS + 8, purpose=7)[some]
+        # Mirrored and coloured alike, with a hole that is a little different.
+        others[:, 1 : holes.DRAWS] += 0.2 * (steps[:, 1 : holes.DRAWS] - 0.5)
+        steps = steps[:, holes.DRAWS :]
+        matrices = augment.turned(steps[:, :4], degrees=3, zoom=(0.97, 1.03), shift=0.03)
+        jitter = augment.turned(steps[:, 4:], degrees=0, zoom=(0.99, 1.01), shift=0.006)
+        moved = self.scenes.show(
+            rows[some], others[:, : holes.DRAWS], batch.resolution, colours=others[:, holes.DRAWS :]
+        ).moved(matrices, jitter)
+        # All at once: a network that is compiled knows one size of batch.
+        told = [(planes, moved.planes), (code, code[some]), (attributes, attributes[some])]
+        made, again = self._network(batch, *(torch.cat(pair) for pair in told)).split([count, len(steps)])
+        few = Shown(*(item[some] for item in (seen.picture, seen.lines, seen.hole, seen.inside)))
+        return made, holes.unsteady(few, made[some], moved, again, matrices)
+
+    def _network(self, batch: Batch, planes: Tensor, code: Tensor, attributes: Tensor) -> Tensor:
+        with batch.quick:
+            made: Tensor = self.modules["network"](
+                planes.contiguous(memory_format=torch.channels_last), code, attributes
+            )
+        return made.float()
 
     def _opinions(
         self, batch: Batch, seen: Shown, laid: Tensor, told: Tensor, count: int

@@ -28,7 +28,7 @@ from incog.train.loop import Batch
 from incog.train.pixels import Pixels
 from incog.train.portraits import SIZE, read
 from incog.train.recipe import Recipe
-from incog.train.transformer_net import Classifier, Critic, KeyPredictor, Linker, Network, TransformerNet
+from incog.train.transformer_net import Classifier, Critic, Inverter, KeyPredictor, Linker, Network, TransformerNet
 from incog.types import Bytes
 
 _VIEW = 8
@@ -85,6 +85,8 @@ class Transformer:
             blank = torch.zeros(1, 3, SIZE, SIZE, device=device)
             widths = [found.shape[1] for found in self.judges.identity(blank)]
             rivals["linker"] = Linker(sum(widths))
+        if options.invert:
+            rivals["inverter"] = Inverter(options.inverter)
         if len(rivals):
             # Without rivals the task is none of the adversarial ones.
             self.rivals = rivals
@@ -178,6 +180,10 @@ class Transformer:
                 originals = self.judges.identity(made.images, draws)
             found = self.judges.identity(pictures, views)
             result |= keyed.distances(found, originals, options)
+            if options.invert:
+                back = self.rivals["inverter"](made.first)
+                alike = keyed.cosines(self.judges.identity(back, draws), originals)
+                result["invert"] = options.invert * alike.clamp(min=0).mean()
             if options.link:
                 count = len(made.images)
                 told = torch.cat(found, 1)
@@ -268,6 +274,8 @@ class Transformer:
                 shown = [pool(item) for pool, item in zip(self.pools, stages, strict=False)]
                 real = self._scores([made.real] * (len(shown) if options.stages else 1))
                 result["critic"] = keyed.told_apart(real, self._scores(shown), squares=options.squares)
+            if options.invert:
+                result["inverter"] = self._inverted(made)
             if options.classify:
                 labels = [made.people[: len(item)] for item in stages]
                 result["classifier"] = self._taken_for([made.images], [made.people])[0]
@@ -281,6 +289,16 @@ class Transformer:
             turned, known = self.rivals["linker"](told, goals)
             result["linker"] = keyed.linked(turned, known, rows)
         return result
+
+    def _inverted(self, made: Made) -> Tensor:
+        """Return how far what the inverter makes of turned faces is from the originals."""
+        back = self.rivals["inverter"](made.first)
+        with torch.no_grad():
+            goals = self.judges.identity(made.images)
+        alike = keyed.cosines(self.judges.identity(back), goals)
+        weight = made.masks.mean((1, 2, 3), keepdim=True).clamp(min=1e-3)
+        apart = ((back - made.images).abs() * made.masks / weight).mean()
+        return 4 * apart + (1 - alike).mean()
 
     def _compile(self, batch: Batch) -> None:
         """Run the network once in each resolution, while time does not count yet: compiling takes minutes."""
