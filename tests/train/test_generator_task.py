@@ -13,16 +13,16 @@ torch = pytest.importorskip("torch", reason="needs the extra [train]")
 
 from torch import Tensor  # noqa: E402
 
-from incog import codes, points, shape  # noqa: E402
+from incog import codes, models, points, shape  # noqa: E402
 from incog.codes import Prior  # noqa: E402
 from incog.data.faces import template  # noqa: E402
 from incog.errors import InputError, UsageError  # noqa: E402
 from incog.methods.generated import Maker, planes_of  # noqa: E402
-from incog.train import holes, wanted  # noqa: E402
+from incog.train import augment, holes, wanted  # noqa: E402
 from incog.train.critic import Critic, Width, flatness, losses_of_critic, shown  # noqa: E402
 from incog.train.export import export_all  # noqa: E402
 from incog.train.generator_net import GeneratorNet, Network, condition  # noqa: E402
-from incog.train.holes import Scenes  # noqa: E402
+from incog.train.holes import Scenes, Shown  # noqa: E402
 from incog.train.loop import Adversarial, Run, open_folder  # noqa: E402
 from incog.train.portraits import SIZE, Portraits  # noqa: E402
 from incog.train.recipe import Recipe  # noqa: E402
@@ -110,7 +110,7 @@ def test_every_loss_is_asked_for_and_finite(tmp_path: Path) -> None:
     rivals = [parameter.clone() for parameter in task.rivals.parameters()]
     for _ in range(2):
         losses = run.step()
-    asked = {"critic", "features", "picture", "tone", "ring", "identity", "repel", "points", "look"}
+    asked = {"critic", "features", "picture", "tone", "ring", "identity", "repel", "points", "look", "steady"}
     assert set(losses) == asked | {"rival", "flat"}
     assert all(np.isfinite(value) for value in losses.values())
     moved = zip(rivals, task.rivals.parameters(), strict=True)
@@ -118,7 +118,7 @@ def test_every_loss_is_asked_for_and_finite(tmp_path: Path) -> None:
 
 
 def test_a_run_without_a_critic_keeps_the_detail_that_it_began_with(tmp_path: Path) -> None:
-    task = make(critic=0.0, features=0.0, detail=2.0, cells=[16, 32], **UNJUDGED)
+    task = make(critic=0.0, features=0.0, detail=2.0, steady=0.0, cells=[16, 32], **UNJUDGED)
     assert not isinstance(task, Adversarial)
     run = run_of(task, tmp_path)
     before = {name: value.clone() for name, value in task.modules["network"].state_dict().items()}
@@ -129,7 +129,7 @@ def test_a_run_without_a_critic_keeps_the_detail_that_it_began_with(tmp_path: Pa
     begun = task.modules["begun"].network.state_dict()
     assert all(torch.equal(begun[name], value) for name, value in before.items())
     run.save()
-    again = make(critic=0.0, features=0.0, detail=2.0, cells=[16, 32], **UNJUDGED)
+    again = make(critic=0.0, features=0.0, detail=2.0, steady=0.0, cells=[16, 32], **UNJUDGED)
     other = run_of(again, tmp_path)
     other.load()
     other.step()
@@ -137,6 +137,57 @@ def test_a_run_without_a_critic_keeps_the_detail_that_it_began_with(tmp_path: Pa
     assert all(torch.equal(kept[name], value) for name, value in before.items()), (
         "a run that is resumed forgot"
     )
+
+
+def test_the_prior_of_earlier_weights_is_taken_over(tmp_path: Path) -> None:
+    other = models.own("generator-codes")
+    (tmp_path / "codes.npz").write_bytes(other)
+    usual = make()
+    task = Generator(usual.recipe, {"portraits": Path("drawn"), "codes": tmp_path / "codes.npz"}, CPU)
+    np.testing.assert_array_equal(task.prior.axes, Prior.load(other).axes)
+    assert not np.array_equal(task.prior.axes, usual.prior.axes)
+
+
+def moving(angle: float = 0.05) -> tuple[Shown, Shown, Tensor]:
+    """Return two scenes, the same as the next frame shows them, and what moved them."""
+    seen = Scenes(faces(), shape.load(), CPU).show(np.arange(2), torch.full((2, holes.DRAWS), 0.5), 128)
+    turns, ones = torch.full((2,), angle), torch.ones(2)
+    matrices = augment.similarity(turns, ones, 0.02 * ones, -0.03 * ones)
+    still = augment.similarity(0 * ones, ones, 0 * ones, 0 * ones)
+    return seen, seen.moved(matrices, still), matrices
+
+
+def test_the_next_frame_shows_the_same_elsewhere() -> None:
+    seen, moved, matrices = moving()
+    for name in ("picture", "lines"):
+        there = augment.warp(getattr(seen, name), matrices, 128)
+        assert float((there - getattr(moved, name)).abs().mean()) < 0.02, name
+        assert float((getattr(seen, name) - getattr(moved, name)).abs().mean()) > 0.01, name
+    assert bool(((moved.hole == 0) | (moved.hole == 1)).all())
+    assert float(moved.hole.mean()) == pytest.approx(float(seen.hole.mean()), rel=0.05)
+    # What came in from beyond the picture is not known.
+    assert bool((seen.inside == 1).all())
+    assert 0.9 < float(moved.inside.mean()) < 1
+
+
+def test_faces_that_stay_in_place_waver_and_those_that_move_along_do_not() -> None:
+    seen, moved, matrices = moving()
+    made = torch.rand(2, 3, 128, 128, generator=torch.Generator().manual_seed(3))
+    made = torch.nn.functional.avg_pool2d(made, 5, 1, 2)
+    along = augment.warp(made, matrices, 128)
+    assert float(holes.unsteady(seen, made, moved, along, matrices)) == pytest.approx(0, abs=1e-6)
+    there = float(holes.unsteady(seen, made, moved, made, matrices))
+    assert there > 0.02
+    # Outside of the holes nothing counts.
+    outside = torch.where(moved.hole > 0, along, torch.ones_like(along))
+    assert float(holes.unsteady(seen, made, moved, outside, matrices)) == pytest.approx(0, abs=1e-6)
+
+
+def test_faces_learn_to_move_along(tmp_path: Path) -> None:
+    weights = {"picture": 0.0, "tone": 0.0, "ring": 0.0, "critic": 0.0, "features": 0.0, **UNJUDGED}
+    run = run_of(make(side=32, steady=4.0, **weights), tmp_path)
+    steps = [run.step()["steady"] for _ in range(40)]
+    assert np.mean(steps[-8:]) < 0.5 * np.mean(steps[:8])
 
 
 def test_detail_is_what_is_not_tone() -> None:

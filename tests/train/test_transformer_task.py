@@ -28,7 +28,7 @@ from incog.train.portraits import Portraits  # noqa: E402
 from incog.train.recipe import Recipe  # noqa: E402
 from incog.train.tasks import transformer as module  # noqa: E402
 from incog.train.tasks.transformer import Transformer  # noqa: E402
-from incog.train.transformer_net import Critic, Linker, Network, TransformerNet  # noqa: E402
+from incog.train.transformer_net import Critic, Inverter, Linker, Network, TransformerNet  # noqa: E402
 
 CPU = torch.device("cpu")
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
@@ -247,7 +247,7 @@ def test_every_loss_has_its_say(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     losses = run.step()
     assert set(losses) == {
         "repel", "apart", "recognise", "points", "look", "adversary", "key", "recovery", "structure", "background",
-        "critic", "link", "linker",
+        "critic", "link", "linker", "invert", "inverter",
     }  # fmt: skip
     assert all(np.isfinite(value) for value in losses.values())
     figures = task.measure(run.average)
@@ -266,6 +266,7 @@ def test_a_short_run_learns_to_turn_back(monkeypatch: pytest.MonkeyPatch, tmp_pa
         "look": 0.0,
         "adversary": 0.0,
         "link": 0.0,
+        "invert": 0.0,
     }
     task = make(monkeypatch, "transformer", **unjudged)
     assert not isinstance(task, Adversarial)
@@ -323,10 +324,36 @@ def test_a_linker_learns_who_was_turned() -> None:
 @pytest.mark.parametrize(("what", "value", "must"), [
     ("coded", 1.5, "coded must be in 0..1"),
     ("link", 1.0, "link must be 0 where no recogniser is asked"),
+    ("invert", 1.0, "invert must be 0 where no recogniser is asked"),
 ])  # fmt: skip
 def test_options_that_cannot_be_are_refused(what: str, value: float, must: str) -> None:
     with pytest.raises(UsageError, match=must):
         keyed.Options(**{what: value, "repel": 0.0, "apart": (0.0, 0.0, 0.0)})
+
+
+def test_an_inverter_learns_what_any_key_did_alike() -> None:
+    torch.manual_seed(0)
+    inverter = Inverter(8)
+    optimiser = torch.optim.Adam(inverter.parameters(), 2e-3)
+    faces = functional.interpolate(torch.rand(16, 3, 4, 4), size=(32, 32), mode="bilinear")
+    turned = 1 - faces.flip(1)
+    with torch.no_grad():
+        before = float((inverter(turned) - faces).abs().mean())
+    for _ in range(60):
+        loss = (inverter(turned) - faces).abs().mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    assert float(loss.detach()) < 0.4 * before
+    with torch.no_grad():
+        back = inverter(turned)
+    assert 0 <= float(back.min()) <= float(back.max()) <= 1
+
+
+def test_cosines_are_those_of_each_recogniser() -> None:
+    one, other = torch.eye(3)[:2], torch.eye(3)[[0, 2]]
+    found = keyed.cosines([one, one], [one, other])
+    assert found.tolist() == [[1, 1], [1, 0]]
 
 
 def test_a_share_of_the_pictures_are_anonymised_ones(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -346,6 +373,7 @@ def test_a_share_of_the_pictures_are_anonymised_ones(monkeypatch: pytest.MonkeyP
     [
         ("transformer", {"apart": [0.0, 0.0, 0.0]}, {"apart"}),
         ("transformer", {"link": 0.0}, {"link", "linker"}),
+        ("transformer", {"invert": 0.0}, {"invert", "inverter"}),
         ("transformer", {"coded": 0.0, "laid": False}, set()),
         ("transformer", {"key": 0.0}, {"key"}),
         ("transformer", {"recognise": 0.0}, {"recognise"}),
@@ -362,7 +390,7 @@ def test_ablations_leave_a_loss_out(
     losses = run.step()
     losses = run.step()
     usual = {"recovery", "background", "adversary", "critic", "key", "apart"}
-    mine = {"repel", "recognise", "link", "linker"}
+    mine = {"repel", "recognise", "link", "linker", "invert", "inverter"}
     usual |= mine if recipe == "transformer" else {"classify", "classifier"}
     assert usual - set(losses) == gone
     assert all(np.isfinite(value) for value in losses.values())

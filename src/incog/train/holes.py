@@ -30,6 +30,9 @@ GROWTH = (1.08, 1.45)
 DRAWS = 9
 """Uniform numbers of a picture: one for the mirror, eight for the hole."""
 
+STEPS = DRAWS + 8
+"""Uniform numbers of a picture that make the next frame of it."""
+
 CELLS = (16,)
 """Soft cells along a side, whose tones are compared; several numbers, at several scales."""
 
@@ -119,6 +122,19 @@ class Scenes:
             # What is known in part is not known.
             within, hole = -functional.max_pool2d(-within, factor), functional.max_pool2d(hole, factor)
         return Shown(picture * 2 - 1, lines, hole, (within > 0.5).float())
+
+    def next_frame(
+        self, rows: Integers, draws: Tensor, steps: Tensor, resolution: int, *, colours: Tensor
+    ) -> tuple[Shown, Tensor]:
+        """Return what ``show`` does as the next frame of a film may show it, and what moved it, (B, 2, 3): in a hole
+        that is a little different, with lines that are off by a fraction of a pixel. steps: (B, ``STEPS``), uniform.
+        """
+        draws = draws.clone()
+        draws[:, 1:] += 0.2 * (steps[:, 1:DRAWS] - 0.5)
+        steps = steps[:, DRAWS:]
+        matrices = augment.turned(steps[:, :4], degrees=3, zoom=(0.97, 1.03), shift=0.03)
+        jitter = augment.turned(steps[:, 4:], degrees=0, zoom=(0.99, 1.01), shift=0.006)
+        return self.show(rows, draws, resolution, colours=colours).moved(matrices, jitter), matrices
 
     def _holes(self, index: Tensor, draws: Tensor) -> Tensor:
         """Return holes around faces that are not mirrored, (B, 1, 128, 128): the outline grown, and bent by three

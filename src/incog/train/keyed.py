@@ -50,8 +50,9 @@ class Options:
     laid: whether what the network makes is laid into I inside of a mask, which grows and fades by chance, before
     anything else sees it, as it is in use; else the whole picture is replaced, as published. coded: share of the A that
     are coded (``incog.train.coded``) on their way to the keys that turn them on. link: that a linker, which learns at
-    the same time to tell from the recognisers' words who A and WR were, finds all I of the batch as likely. invert: that an inverter, which learns at the same time to make I of A without
-    any key, brings nobody back whom the recognisers take for I; inverter: its channels.
+    the same time to tell from the recognisers' words who A and WR were, finds all I of the batch as likely.
+    invert: that an inverter, which learns at the same time to make I of A without any key, brings back nobody whom
+    the recognisers take for I. inverter: its channels.
     """
 
     recovery: float = 60.0
@@ -88,8 +89,9 @@ class Options:
             raise must_be("again", "in 0..1, below 1", self.again)
         if not 0 <= self.coded <= 1:
             raise must_be("coded", "in 0..1", self.coded)
-        if self.link and not (self.repel or any(self.apart)):
-            raise must_be("link", "0 where no recogniser is asked (repel, apart)", self.link)
+        for name in ("link", "invert"):
+            if (weight := getattr(self, name)) and not (self.repel or any(self.apart)):
+                raise must_be(name, "0 where no recogniser is asked (repel, apart)", weight)
 
 
 @dataclass(frozen=True, slots=True)

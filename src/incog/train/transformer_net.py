@@ -260,4 +260,5 @@ class Inverter(nn.Module):
         for up in self.ups:
             y = functional.interpolate(y, scale_factor=2.0, mode="nearest")
             y = functional.silu(up(torch.cat([y, beside.pop()], 1)))
-        return (x + self.last(y)).clamp(0, 1)
+        back: Tensor = (x + self.last(y)).clamp(0, 1)
+        return back

@@ -16,7 +16,7 @@ from torch.nn import functional
 from incog import codes, points, shape
 from incog.data.seeds import Integers, uniform
 from incog.errors import InputError, must_be
-from incog.train import augment, holes, judges, shapes, wanted
+from incog.train import holes, judges, shapes, wanted
 from incog.train.critic import Critic, Width, flatness, loss_of_maker, losses_of_critic, shown
 from incog.train.generator_net import ATTRIBUTES, CODE, PLANES, GeneratorNet, Network, condition
 from incog.train.holes import Scenes, Shown
@@ -62,8 +62,8 @@ class Options(Shares):
     identity: 1 - cosine to the embedding of the code's person. repel: cosine to the original above that of the goal.
     points: distance of dense points, eyes and lips before the outline, of others after ``incog.shape``. look: cross
     entropy of attributes. flat: of the critic (R1). detail: L1 of fine detail, of all codes, to what the network made
-    that the run began with. steady: L1 between faces and the same of the next frame of a film, moved by some pixels in
-    a slightly different hole, of one picture in four. cells: scales of ``tone``, see ``incog.train.holes``. What weighs nothing is not asked of
+    that the run began with. steady: L1 between faces and the same of the next frame of a film, of one picture in four,
+    see ``incog.train.holes``. cells: scales of ``tone``, see ``incog.train.holes``. What weighs nothing is not asked of
     the judges; where neither ``critic`` nor ``features`` do, there is no critic.
     """
 
@@ -205,18 +205,17 @@ class Generator:
         if not self.options.steady:
             return self._network(batch, planes, code, attributes), None
         some, count = slice(None, None, _AGAIN), len(planes)
-        others, steps = draws[some].clone(), batch.uniform(holes.DRAWS + 8, purpose=7)[some]
-        # Mirrored and coloured alike, with a hole that is a little different.
-        others[:, 1 : holes.DRAWS] += 0.2 * (steps[:, 1 : holes.DRAWS] - 0.5)
-        steps = steps[:, holes.DRAWS :]
-        matrices = augment.turned(steps[:, :4], degrees=3, zoom=(0.97, 1.03), shift=0.03)
-        jitter = augment.turned(steps[:, 4:], degrees=0, zoom=(0.99, 1.01), shift=0.006)
-        moved = self.scenes.show(
-            rows[some], others[:, : holes.DRAWS], batch.resolution, colours=others[:, holes.DRAWS :]
-        ).moved(matrices, jitter)
+        moved, matrices = self.scenes.next_frame(
+            rows[some],
+            draws[some, : holes.DRAWS],
+            batch.uniform(holes.STEPS, purpose=7)[some],
+            batch.resolution,
+            colours=draws[some, holes.DRAWS :],
+        )
         # All at once: a network that is compiled knows one size of batch.
         told = [(planes, moved.planes), (code, code[some]), (attributes, attributes[some])]
-        made, again = self._network(batch, *(torch.cat(pair) for pair in told)).split([count, len(steps)])
+        both = self._network(batch, *(torch.cat(pair) for pair in told))
+        made, again = both[:count], both[count:]
         few = Shown(*(item[some] for item in (seen.picture, seen.lines, seen.hole, seen.inside)))
         return made, holes.unsteady(few, made[some], moved, again, matrices)
 

@@ -28,11 +28,22 @@ from incog.train.loop import Batch
 from incog.train.pixels import Pixels
 from incog.train.portraits import SIZE, read
 from incog.train.recipe import Recipe
-from incog.train.transformer_net import Classifier, Critic, Inverter, KeyPredictor, Linker, Network, TransformerNet
+from incog.train.transformer_net import (
+    Classifier,
+    Critic,
+    Inverter,
+    KeyPredictor,
+    Linker,
+    Network,
+    TransformerNet,
+)
 from incog.types import Bytes
 
 _VIEW = 8
 """Uniform numbers per picture that decide how it is shown."""
+
+_PIXELS = 4.0
+"""How much the inverter's pixels count, beside the cosines of who it brings back."""
 
 _GROWN, _FADE = (-2.0, 8.0), (1.0, 10.0)
 """Ranges, in pixels of 128, of how far masks reach beyond the points and of how wide their edges are."""
@@ -298,7 +309,8 @@ class Transformer:
         alike = keyed.cosines(self.judges.identity(back), goals)
         weight = made.masks.mean((1, 2, 3), keepdim=True).clamp(min=1e-3)
         apart = ((back - made.images).abs() * made.masks / weight).mean()
-        return 4 * apart + (1 - alike).mean()
+        total: Tensor = _PIXELS * apart + (1 - alike).mean()
+        return total
 
     def _compile(self, batch: Batch) -> None:
         """Run the network once in each resolution, while time does not count yet: compiling takes minutes."""
