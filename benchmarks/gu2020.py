@@ -3,11 +3,12 @@ transformers, ECCV 2020) for our transformer:
 
     python benchmarks/gu2020.py --data LFW.zip --out benchmarks/results/gu2020.json [--part faces ...]
 
-Faces of held-out people of LFW, whole crops in the template ``outline`` at 128 px. I is the original, A what the key
-makes of it, R what the negative key makes of A, WR what the negative of a wrong key makes of A. Parts: ``faces``
-(verification, shifts, variety), ``learnt`` (networks that learn to bring back the original, and to read the key) and
-``keys`` (neighbouring keys, sweeps, ranks). Each is written as soon as it is there, with its commit; parts that are not
-named are kept as they were.
+Faces of held-out people of LFW, crops in the template ``outline`` at 128 px. What is inside of a mask is turned, as it
+is in use, or with ``--whole`` all of the crop, as published. I is the original, A what the key makes of it, R what the
+negative key makes of A, WR what the negative of a wrong key makes of A. Parts: ``faces`` (verification, shifts,
+variety), ``learnt`` (networks that learn to bring back the original, and to read the key) and ``keys`` (neighbouring
+keys, sweeps, ranks). Each is written as soon as it is there, with its commit; parts that are not named are kept as they
+were.
 """
 
 from __future__ import annotations
@@ -124,7 +125,8 @@ def variety(turner: Turner, portraits: Portraits, untouched: Floats, faces: int)
     judge = turning.judges()[0]
     rows = np.arange(min(faces, len(portraits)))
     keys = turning.signs_of(4, KEYS * len(rows), turner.width)
-    made = turner(np.repeat(portraits.pixels[rows], KEYS, 0), keys)
+    pixels, masks = (np.repeat(item[rows], KEYS, 0) for item in (portraits.pixels, portraits.masks))
+    made = turner(pixels, keys, masks)
     vectors = judge(made, np.repeat(portraits.points[rows], KEYS, 0)).reshape(len(rows), KEYS, -1)
     values = np.array([quality.diversity(some) for some in vectors])
     same, different = scores(untouched, portraits.people)
@@ -153,8 +155,8 @@ def apart(portraits: Portraits, turned: Turned) -> dict[str, Any]:
 def faces_part(turner: Turner, given: argparse.Namespace) -> dict[str, Any]:
     """Return verification, shifts and variety."""
     everyone = turning.portraits_of(given.data, "test", 10**6)
-    chosen = turning.portraits_of(given.data, "test", given.faces)
-    turned = turning.turned_of(turner, chosen.pixels)
+    chosen = turning.portraits_of(given.data, "test", given.faces, whole=given.whole)
+    turned = turning.turned_of(turner, chosen.pixels, chosen.masks)
     verified, dlib = {}, None
     for judge in turning.judges():
         threshold = turning.told_apart_at(judge(everyone.pixels, everyone.points), everyone.people)
@@ -182,6 +184,9 @@ def main() -> None:
     parser.add_argument(
         "--network", type=Path, help="the transformer's ONNX file, by default the one that ships"
     )
+    parser.add_argument(
+        "--whole", action="store_true", help="the network replaces whole crops, not what is inside of masks"
+    )
     parser.add_argument("--part", action="append", choices=PARTS, help="by default all")
     parser.add_argument("--faces", type=int, default=400, help="held-out faces")
     parser.add_argument(
@@ -203,7 +208,7 @@ def main() -> None:
         origin = record()
         found = PARTS[name](turner, given)
         result = json.loads(given.out.read_text("utf-8")) if given.out.exists() else {}
-        result[name] = origin | {"network_sha256": turner.sha256} | found
+        result[name] = origin | {"network_sha256": turner.sha256, "whole": given.whole} | found
         save(given.out, result)
         print(json.dumps({name: found}, indent=1), flush=True)
 

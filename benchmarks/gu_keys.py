@@ -120,14 +120,17 @@ def features(watch: Watch, candidate: Bytes, shown: Bytes, five: Floats) -> Floa
     )
 
 
-def ranked(turner: Turner, watch: Watch, shown: Bytes, five: Floats, keys: Floats) -> dict[str, list[float]]:
+def ranked(
+    turner: Turner, watch: Watch, shown: Bytes, five: Floats, keys: Floats, cover: Floats
+) -> dict[str, list[float]]:
     """Return what each oracle says of the recoveries of a shown face under keys (N, K), the first the right one.
 
-    cycle: how near turning the recovery again comes to the shown face.
+    cover: (128, 128), where faces were turned. cycle: how near turning the recovery again comes to the shown face.
     """
     many = np.repeat(shown[None], len(keys), 0)
-    candidates = turner(many, -keys)
-    again = turner(candidates, keys)
+    covered = np.repeat(cover[None], len(keys), 0)
+    candidates = turner(many, -keys, covered)
+    again = turner(candidates, keys, covered)
     mask = watch.mask(shown, five)
     told = [watch(one, shown, mask) for one in candidates]
     result = {name: [one[name] for one in told] for name in told[0]}
@@ -135,12 +138,16 @@ def ranked(turner: Turner, watch: Watch, shown: Bytes, five: Floats, keys: Float
     return result | {"cycle": (-errors).tolist()}
 
 
-def astronaut() -> tuple[Bytes, Floats]:
-    """Return the face of Eileen Collins (NASA, public domain) in the template, (128, 128, 3), and its points."""
+def astronaut(whole: bool) -> tuple[Bytes, Floats, Floats]:
+    """Return the face of Eileen Collins (NASA, public domain) in the template, (128, 128, 3), its points, and the mask
+    in which it is turned, (128, 128)."""
     picture = np.asarray(data.astronaut(), np.uint8)
     face = CenterFace(threads=1)(picture, scales=[1.0], threshold=0.3)[0]
     assert face.points is not None
-    return align(picture, face.points, template(turning.TEMPLATE, SIDE), SIDE)
+    pixels, five = align(picture, face.points, template(turning.TEMPLATE, SIDE), SIDE)
+    dense = make_landmarker().refine(pixels, [five], passes=2)[0].points
+    mask = keyed.painted(dense[None], SIDE)[0].astype(np.float32) / np.float32(255)
+    return pixels, five, np.ones_like(mask) if whole else mask
 
 
 def sheet(made: Bytes) -> Bytes:
@@ -152,17 +159,19 @@ def sheet(made: Bytes) -> Bytes:
 def part(turner: Turner, given: argparse.Namespace) -> dict[str, Any]:
     """Return the studies of keys."""
     judge = turning.judges()[0]
-    everyone = turning.portraits_of(given.data, "test", 10**6)
+    everyone = turning.portraits_of(given.data, "test", 10**6, whole=given.whole)
     threshold = turning.told_apart_at(judge(everyone.pixels, everyone.points), everyone.people)
     fixed = turning.signs_of(5, 1 + given.swept, turner.width)
     watch, swept = Watch(), []
+    some = slice(given.swept)
     pictures = [
-        astronaut(),
-        *zip(everyone.pixels[: given.swept], everyone.points[: given.swept], strict=True),
+        astronaut(given.whole),
+        *zip(everyone.pixels[some], everyone.points[some], everyone.masks[some], strict=True),
     ]
-    for number, (pixels, five) in enumerate(pictures):
+    for number, (pixels, five, mask) in enumerate(pictures):
         keys = neighbours(fixed[number])
-        made = turner(np.repeat(pixels[None], len(keys), 0), keys)
+        many, masks = (np.repeat(item[None], len(keys), 0) for item in (pixels, mask))
+        made = turner(many, keys, masks)
         if not number and given.sheet:
             Image.fromarray(sheet(made)).save(given.sheet, quality=80)
         swept.append(by_distance(judge(made, [five] * len(made)), keys, threshold))
@@ -173,13 +182,14 @@ def part(turner: Turner, given: argparse.Namespace) -> dict[str, Any]:
         (time.perf_counter(), began), (time.process_time(), spent)
     ))  # fmt: skip
     oracles = []
-    chosen = everyone.pixels[: given.ranked], everyone.points[: given.ranked]
+    few = slice(given.ranked)
+    covers = turning.covers(everyone.masks[few])
     right = turning.signs_of(6, given.ranked, turner.width)
-    shown = turner(chosen[0], right)
-    for number, (picture, five) in enumerate(zip(shown, chosen[1], strict=True)):
+    shown = turner(everyone.pixels[few], right, everyone.masks[few])
+    for number, (picture, five, cover) in enumerate(zip(shown, everyone.points[few], covers, strict=True)):
         wrong = turning.signs_of(100 + number, given.wrong, turner.width)
         keys = np.concatenate([right[number : number + 1], wrong])
-        oracles.append(ranked(turner, watch, picture, five, keys))
+        oracles.append(ranked(turner, watch, picture, five, keys, cover))
     return {
         "neighbours": {"faces": len(swept), "threshold": round(threshold, 4), "by signs": merged(swept)},
         "sweep": {

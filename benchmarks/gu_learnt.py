@@ -141,10 +141,11 @@ def readings(right: Floats, people: Sequence[str]) -> dict[str, Any]:
 
 def part(turner: Turner, given: argparse.Namespace) -> dict[str, Any]:
     """Return the recoveries and the readings."""
-    known = turning.portraits_of(given.data, "train", given.train)
-    test = turning.portraits_of(given.data, "test", given.faces)
+    known = turning.portraits_of(given.data, "train", given.train, whole=given.whole)
+    test = turning.portraits_of(given.data, "test", given.faces, whole=given.whole)
     keys = turning.signs_of(7, len(known), turner.width)
-    learnt_from, turned = turner(known.pixels, keys), turning.turned_of(turner, test.pixels)
+    learnt_from = turner(known.pixels, keys, known.masks)
+    turned = turning.turned_of(turner, test.pixels, test.masks)
     judge = turning.judges()[0]
     high = judge(test.pixels, test.points)
     goal, points = turning.shrunk(test.pixels, LOW), (test.points + 0.5) * np.float32(LOW / SIDE) - 0.5
@@ -160,7 +161,7 @@ def part(turner: Turner, given: argparse.Namespace) -> dict[str, Any]:
             )
         }  # fmt: skip
 
-    after = turner(turning.jpeg(turned.first), -turned.keys)
+    after = turner(turning.jpeg(turned.first), -turned.keys, turning.covers(test.masks))
     full = {"right": turned.right, "right after JPEG": after, "wrong": turned.wrong, "none": turned.first}
     result: dict[str, Any] = {
         "faces": len(test),

@@ -80,10 +80,12 @@ def gu_faces(result: dict[str, Any]) -> list[str]:
     tested = next(iter(apart.values()))["tested"]
     told = max(one["sigma"] for one in apart.values()) > GU_SIGMAS
     near = kinds["between keys"]["high"] < kinds["different people"]
+    turned = "all of which is" if result.get("whole", True) else "of which what is inside of a mask is"
     return [
         "### Who is taken for whom",
-        f"{result['faces']} faces of {result['people']} held-out people of LFW, whole crops of 128 px with hair and "
-        "background. I is the original, A what a key makes of it, R what the negative key makes of A, WR what the "
+        f"{result['faces']} faces of {result['people']} held-out people of LFW, crops of 128 px with hair and "
+        f"background, {turned} turned. "
+        "I is the original, A what a key makes of it, R what the negative key makes of A, WR what the "
         "negative of a wrong key makes of A. Shares of pairs above the threshold that one in a thousand pairs of "
         "untouched pictures of different people exceeds, with 95 % intervals over people. dlib's network had no part "
         "in training; `incog-b` had none either, but its teacher is of the family of those that had; `incog` was a "
@@ -244,9 +246,9 @@ def _newer(digests: Iterable[str]) -> list[str]:
     if all(digest == ships for digest in digests):
         return []
     return [
-        f"**That is not the network that ships**, `{ships[:10]}...`: its second stage, by "
-        "`recipes/transformer-laid.toml`, was taught with faces that are laid into pictures inside of a mask, and "
-        "what it makes outside of masks, which these tables look at too, is not meant to be seen. Its figures are "
+        f"**Not all of that is the network that ships**, `{ships[:10]}...`: its later stages, by "
+        "`recipes/transformer-laid.toml`, were taught with faces that are laid into pictures inside of a mask. Parts "
+        "that are of the network before are marked; they look at whole crops. More of what ships is "
         "[above](#faces-that-a-key-turns)."
     ]
 

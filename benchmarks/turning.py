@@ -23,6 +23,7 @@ from incog.evaluate.recognisers import Recogniser, make_recognisers
 from incog.evaluate.verification import scores, threshold_at
 from incog.perceive.landmarks import make_landmarker
 from incog.runtime import session
+from incog.train import keyed
 from incog.types import Bytes, Floats
 
 SIDE = 128
@@ -51,9 +52,10 @@ class Turner:
         self._session = session(data, threads=threads)
         self.width = int(self._session.get_inputs()[1].shape[1])
 
-    def __call__(self, pixels: Bytes, signs: Floats) -> Bytes:
+    def __call__(self, pixels: Bytes, signs: Floats, masks: Floats | None = None) -> Bytes:
         """Return (N, 128, 128, 3) uint8 for faces of that shape in the template ``outline`` and keys (N, K) of signs.
 
+        masks: (N, 128, 128) in 0..1, inside of which turned faces are laid into their pictures; None for whole crops.
         The negative of a key turns back. Results are rounded to 8 bits, as a file keeps them.
         """
         result = np.empty_like(pixels)
@@ -62,6 +64,8 @@ class Turner:
             values = np.ascontiguousarray(pixels[some].transpose(0, 3, 1, 2), np.float32) / np.float32(255)
             keys = (signs[some] * np.float32(self.width**-0.5)).astype(np.float32)
             turned = np.asarray(self._session.run(None, {"image": values, "key": keys})[0])
+            if masks is not None:
+                turned = values + (turned - values) * masks[some, None]
             result[some] = np.rint(np.clip(turned, 0, 1) * 255).astype(np.uint8).transpose(0, 2, 3, 1)
         return result
 
@@ -89,22 +93,24 @@ def distinct(keys: Floats, *taken: Floats) -> Floats:
 @dataclass(frozen=True, slots=True, eq=False)
 class Portraits:
     """Faces in the template. pixels: (N, 128, 128, 3) uint8. points: (N, 5, 2), dense: (N, 130, 2), px of the crop.
-    people: of each. zoom: (N,) px of the crop to one of the picture."""
+    people: of each. zoom: (N,) px of the crop to one of the picture. masks: (N, 128, 128) float32, in which faces are
+    turned."""
 
     pixels: Bytes
     points: Floats
     dense: Floats
     people: list[str]
     zoom: Floats
+    masks: Floats
 
     def __len__(self) -> int:
         return len(self.pixels)
 
 
-def portraits_of(path: Path, split: str, count: int) -> Portraits:
+def portraits_of(path: Path, split: str, count: int, *, whole: bool = False) -> Portraits:
     """Return faces of LFW whose people are in a split, in an order of people that depends on names alone.
 
-    count: at most so many. Raises InputError when there are none.
+    count: at most so many. whole: whether masks are those of whole crops. Raises InputError when there are none.
     """
     by: dict[str, list[Sample]] = defaultdict(list)
     for _, sample in read({"lfw": path}):
@@ -127,7 +133,11 @@ def portraits_of(path: Path, split: str, count: int) -> Portraits:
     landmarker = make_landmarker()
     pairs = zip(faces.pixels, faces.points, strict=True)
     dense = np.stack([landmarker.refine(one, [five], passes=2)[0].points for one, five in pairs])
-    return Portraits(faces.pixels, faces.points, dense, faces.identities, np.array(zoom, np.float32))
+    masks = keyed.painted(dense, SIDE).astype(np.float32) / np.float32(255)
+    return Portraits(
+        faces.pixels, faces.points, dense, faces.identities, np.array(zoom, np.float32),
+        np.ones_like(masks) if whole else masks,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -142,12 +152,24 @@ class Turned:
     keys: Floats
 
 
-def turned_of(turner: Turner, pixels: Bytes) -> Turned:
-    """Return A, R and WR of faces, with keys that are the same each time."""
+def turned_of(turner: Turner, pixels: Bytes, masks: Floats) -> Turned:
+    """Return A, R and WR of faces, with keys that are the same each time. masks: (N, 128, 128), where A are laid in;
+    what turns them on covers their faded edges too."""
     keys, second, stray = (signs_of(seed, len(pixels), turner.width) for seed in (1, 2, 3))
     second, stray = distinct(second, keys), distinct(stray, -keys)
-    first = turner(pixels, keys)
-    return Turned(first, turner(pixels, second), turner(first, -keys), turner(first, stray), keys)
+    first, cover = turner(pixels, keys, masks), covers(masks)
+    return Turned(
+        first,
+        turner(pixels, second, masks),
+        turner(first, -keys, cover),
+        turner(first, stray, cover),
+        keys,
+    )
+
+
+def covers(masks: Floats) -> Floats:
+    """Return where anything was laid in by masks (N, S, S): their faded edges too."""
+    return (masks > 0).astype(np.float32)
 
 
 def jpeg(pixels: Bytes) -> Bytes:

@@ -70,12 +70,28 @@ def test_the_network_takes_unit_keys_and_gives_whole_numbers() -> None:
     assert (turner(made[:1], -signs[:1]) == 100).all()
 
 
+def test_faces_are_turned_inside_of_their_masks() -> None:
+    turner = turning.Turner(brightener())
+    pixels, masks = np.full((2, 128, 128, 3), 100, np.uint8), np.zeros((2, 128, 128), np.float32)
+    masks[:, 40:80, 40:80], masks[:, 80:90, 40:80] = 1, 0.25
+    ones = np.ones((2, 4), np.float32)
+    made = turner(pixels, ones, masks)
+    assert (made[:, 40:80, 40:80] == 102).all()
+    assert (np.delete(made, np.s_[40:90], axis=1) == 100).all()
+    turned = turning.turned_of(turner, pixels, masks)
+    # What turns a face back covers the faded edge as well.
+    change = (turned.right.astype(int) - turned.first)[0, :, :, 0]
+    assert set(np.unique(change[80:90, 40:80])) == set(np.unique(change[40:80, 40:80]))
+    assert not change[:40].any()
+
+
 def test_stages_use_keys_that_differ() -> None:
     turner = turning.Turner(brightener())
     pixels = np.full((40, 128, 128, 3), 100, np.uint8)
-    turned = turning.turned_of(turner, pixels)
+    masks = np.ones((40, 128, 128), np.float32)
+    turned = turning.turned_of(turner, pixels, masks)
     assert (turned.right == 100).all()
-    again = turning.turned_of(turner, pixels[:5])
+    again = turning.turned_of(turner, pixels[:5], masks[:5])
     assert (again.keys == turned.keys[:5]).all()
     assert set(np.unique(turned.keys)) == {-1, 1}
     keys = np.array([[1, 1], [1, -1]], np.float32)
@@ -187,7 +203,7 @@ def test_obfuscations_change_the_face_alone() -> None:
     dense = (64 + 30 * np.stack([np.cos(angles), np.sin(angles)], 1)).astype(np.float32)[None]
     portraits = turning.Portraits(
         random.integers(0, 256, (1, 128, 128, 3)).astype(np.uint8),
-        dense[:, :5], dense, ["a"], np.ones(1, np.float32),
+        dense[:, :5], dense, ["a"], np.ones(1, np.float32), np.ones((1, 128, 128), np.float32),
     )  # fmt: skip
     for name in gu_learnt.OBFUSCATIONS:
         found = gu_learnt.obfuscated(name, portraits)
