@@ -44,7 +44,9 @@ class KeyHider(Keeping):
             "2^32 keys sees it among others, whatever the passphrase is.",
             holds=False,
             scope="the output with the places and nonces that it carries",
-            conditions=("one random key in ten or so does it, in one run of the network, without Argon2id",),
+            conditions=(
+                "one random key in sixteen or so does it, in one run of the network, without Argon2id",
+            ),
         ),
         Claim(
             "Nothing is stored by which a passphrase could be checked: each gives some face.",

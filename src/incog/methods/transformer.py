@@ -105,8 +105,9 @@ class Transformer:
         "most recognisers that are not retrained; nobody who has the key or tries some"
     )
     weak: ClassVar[str] = (
-        "Nearly all of the old face is in the new one: one random key in ten or so brings it back, whoever tries all "
-        "2^32 has tried the right one, and a small network learns to do without. Faces look painted, with stripes."
+        "Nearly all of the old face is in the new one: one random key in sixteen or so brings it back, whoever tries "
+        "all 2^32 has tried the right one, and a network better than ours may learn to do without. Faces look painted, "
+        "in odd colours."
     )
     needs: ClassVar[tuple[str, ...]] = (NETWORK,)
     granularity: ClassVar[Literal["image", "track", "set"]] = "track"
