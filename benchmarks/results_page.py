@@ -26,7 +26,7 @@ PAGES = {
         "The methods that draw other faces or change them in a subspace, with their default settings, beside the default "
         "method, attacked on the same faces and by the same recognisers as those on [the first page](results.md). The k-Same "
         "family, which needs sets of people, is measured in [benchmarks](benchmarks.md). "
-        "The time of `replace` was taken on a busy machine: alone it is about half.",
+        "The times of `replace`, `donor`, `blend` and `transformer` were taken on a busy machine.",
     ),
 }
 """Of each page: its figures, its title, and what it holds."""

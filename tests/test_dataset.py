@@ -286,6 +286,11 @@ def test_a_failure_half_way_leaves_nothing(
     text = refused(incog, tree, people, "--no-compare")
     assert "a face is left" in text
     assert len(done) == 4
+    done.clear()
+    new = tmp_path / "new"
+    method = "--method", "k-same-pixel", "--set", "k=3"
+    assert incog("hide", people, *method, "--no-compare", "-o", new / "deep" / "out").code == 1
+    assert not new.exists()
 
 
 def test_methods_and_inputs_must_fit(people: Path, photo: Path, incog: Incog) -> None:

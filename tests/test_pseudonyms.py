@@ -78,7 +78,7 @@ def test_a_person_has_one_new_face_and_no_file_its_name(
     found = report_of(report)
     assert found["pseudonyms"]["told_by"] == "folders"
     assert found["pseudonyms"]["people"] == found["pseudonyms"]["named"] == 2
-    assert {entry["method"] for entry in found["files"]} == {"appearance-replace"}
+    assert {entry["method"] for entry in found["files"]} == {"replace"}
     who = people_of(found, folder, Secret.from_file(key))
     assert who["E0.png"] == who["E1.png"] != who["G0.png"] == who["G1.png"]
     assert sorted(who["E0.png"] + who["G0.png"]) == [1, 2]

@@ -24,6 +24,7 @@ from incog.errors import ExposedError, IncogError, InputError, OutputError
 from incog.keys import FILE_ID_BYTES, Secret, derive
 from incog.media import open_source
 from incog.media.base import Source
+from incog.media.files import make_folders, remove_folders
 from incog.media.suffixes import same_suffix
 from incog.media.walk import printable, walk
 from incog.methods.base import Claim, SetMethod
@@ -146,9 +147,9 @@ def _folder(out: Path) -> Iterator[Path]:
             f"{printable(out)} must be a new or an empty folder",
             hint="two releases of a set must not be mixed: what differs between them tells who is who",
         )
-    place = out.parent / f".incog-{secrets.token_hex(16)}"
+    place, made = out.parent / f".incog-{secrets.token_hex(16)}", list[Path]()
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
+        make_folders(out.parent, made)
         place.mkdir(mode=0o700)
         try:
             yield place
@@ -156,8 +157,10 @@ def _folder(out: Path) -> Iterator[Path]:
             if out.is_dir():
                 out.rmdir()
             place.rename(out)
+            made.clear()
         finally:
             shutil.rmtree(place, ignore_errors=True)
+            remove_folders(made)
     except OSError as error:
         raise OutputError(f"cannot write {printable(out)}: {error.strerror or error}") from error
 

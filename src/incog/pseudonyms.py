@@ -43,7 +43,7 @@ def usable(method: Method) -> PersonMethod:
     if not isinstance(method, PersonMethod) or not method.keyed:
         raise UsageError(
             f"--pseudonyms must be given a method that draws a person from a key, got {method.name}",
-            hint="appearance-replace, replace, or donor without a number",
+            hint="replace, appearance-replace, or donor without a number",
         )
     return method
 

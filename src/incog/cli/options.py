@@ -95,7 +95,7 @@ Pseudonyms = Annotated[
     typer.Option(
         "--pseudonyms",
         help="One new face for each person in all photos and videos of a folder, and keyed tokens for names. The "
-        "method is then appearance-replace unless another is named.",
+        "method is then replace unless another is named.",
     ),
 ]
 PeopleBy = Annotated[

@@ -26,7 +26,7 @@ from incog.report import FileReport, Report
 from incog.subjects import RISK, Named
 from incog.vault.stream import Passphrase
 
-PSEUDONYMS = "appearance-replace"
+PSEUDONYMS = "replace"
 """The method, where none is named."""
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from incog import parallel
 from incog.errors import OutputError, UsageError
-from incog.media.files import pending
+from incog.media.files import make_folders, pending, remove_folders
 from incog.media.walk import printable
 from incog.report import FileReport
 
@@ -17,13 +17,13 @@ from incog.report import FileReport
 def reports(folder: Path, *, overwrite: bool) -> Iterator[tuple[Path, Path]]:
     """Yield the paths to write report.json and report.html to: both appear, when all went well, or neither.
 
-    The folder is made, and goes again when the work fails and leaves nothing in it. Raises OutputError when it is a
-    file, or holds such reports that may not be overwritten.
+    The folder is made, with those above it, and they go again when the work fails and leaves nothing in them. Raises
+    OutputError when it is a file, or holds such reports that may not be overwritten.
     """
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"--report must be a folder, got the file {folder}")
-    there = folder.exists()
-    folder.mkdir(parents=True, exist_ok=True)
+    made: list[Path] = []
+    make_folders(folder, made)
     try:
         with (
             pending(folder / "report.json", overwrite=overwrite) as told,
@@ -34,8 +34,7 @@ def reports(folder: Path, *, overwrite: bool) -> Iterator[tuple[Path, Path]]:
             shown.publish()
     except BaseException:
         # What else was written into it stays.
-        if not there and not any(folder.iterdir()):
-            folder.rmdir()
+        remove_folders(made)
         raise
 
 

@@ -45,6 +45,33 @@ def output_error(path: Path, error: OSError) -> OutputError:
     return OutputError(f"cannot write {printable(path)}: {reason}")
 
 
+def make_folders(folder: Path, made: list[Path]) -> None:
+    """Make a folder and those above it that are missing, and put them into ``made`` as soon as they are there, for
+    ``remove_folders``. Raises OSError."""
+    missing: list[Path] = []
+    while not folder.exists():
+        missing.append(folder)
+        folder = folder.parent
+    for one in reversed(missing):
+        try:
+            one.mkdir()
+        except FileExistsError:
+            # another process, with its own output in the same folder, was faster
+            continue
+        made.append(one)
+
+
+def remove_folders(made: Iterable[Path]) -> None:
+    """Remove the folders of ``make_folders`` again; one that others use by now stays. Raises OSError."""
+    for folder in reversed(list(made)):
+        try:
+            folder.rmdir()
+        except OSError as error:
+            if error.errno not in {errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT, errno.ENOTDIR}:
+                raise
+            return
+
+
 def pending(
     target: Path,
     *,
@@ -97,7 +124,7 @@ class PendingFile:
         self._check_target()
         try:
             if self._parents:
-                self._make_parents()
+                make_folders(self.target.parent, self._made)
             # the kernel applies the umask; the mode is put back when the file is published
             handle = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666)
             try:
@@ -168,20 +195,6 @@ class PendingFile:
             f"the output {printable(self.target)} exists already", hint="use --overwrite to replace it"
         )
 
-    def _make_parents(self) -> None:
-        missing: list[Path] = []
-        folder = self.target.parent
-        while not folder.exists():
-            missing.append(folder)
-            folder = folder.parent
-        for folder in reversed(missing):
-            try:
-                folder.mkdir()
-            except FileExistsError:
-                # another process, with its own output in the same folder, was faster
-                continue
-            self._made.append(folder)
-
     def _move_to_free_name(self) -> None:
         try:
             os.link(self.path, self.target)
@@ -206,11 +219,10 @@ class PendingFile:
     def _remove(self) -> None:
         try:
             self.path.unlink(missing_ok=True)
-            for folder in reversed(self._made):
-                folder.rmdir()
+            remove_folders(self._made)
         except OSError as error:
-            # a folder that others use by now may stay; an unfinished picture may not
-            if error.errno not in {errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT, errno.ENOTDIR}:
+            # there is none where its folder is none
+            if error.errno not in {errno.ENOENT, errno.ENOTDIR}:
                 raise OutputError(
                     f"cannot remove the unfinished file {printable(self.path)}: {error.strerror}",
                     hint="remove it by hand: it may show faces",
