@@ -146,6 +146,10 @@ def test_the_prior_of_earlier_weights_is_taken_over(tmp_path: Path) -> None:
     task = Generator(usual.recipe, {"portraits": Path("drawn"), "codes": tmp_path / "codes.npz"}, CPU)
     np.testing.assert_array_equal(task.prior.axes, Prior.load(other).axes)
     assert not np.array_equal(task.prior.axes, usual.prior.axes)
+    (tmp_path / "none.npz").write_bytes(b"nothing")
+    for name in ("none.npz", "missing.npz"):
+        with pytest.raises(InputError, match=f"{name} cannot be read"):
+            Generator(usual.recipe, {"portraits": Path("drawn"), "codes": tmp_path / name}, CPU)
 
 
 def moving(angle: float = 0.05) -> tuple[Shown, Shown, Tensor]:

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from incog import codes, points, shape
 from incog.data.seeds import Integers, uniform
-from incog.errors import InputError, must_be
+from incog.errors import InputError, ModelError, must_be
 from incog.train import holes, judges, shapes, wanted
 from incog.train.critic import Critic, Width, flatness, loss_of_maker, losses_of_critic, shown
 from incog.train.generator_net import ATTRIBUTES, CODE, PLANES, GeneratorNet, Network, condition
@@ -117,10 +117,11 @@ class Generator:
             raise InputError(
                 f"{len(self.portraits)} portraits are too few to train on some and measure on others"
             )
-        if "codes" in data:
-            self.prior = codes.Prior.load(data["codes"].read_bytes())
-        else:
-            self.prior = codes.fit(self.portraits.embeddings[train], self.portraits.attributes[train])
+        self.prior = (
+            _prior(data["codes"])
+            if "codes" in data
+            else codes.fit(self.portraits.embeddings[train], self.portraits.attributes[train])
+        )
         self.kept = shape.load()
         self.scenes = Scenes(self.portraits, self.kept, device)
         whole = train[self.scenes.whole[train] > WHOLE]
@@ -416,6 +417,14 @@ class Generator:
             "data": {name: sources.count(name) for name in dict.fromkeys(sources)},
             "output_names": ["face"],
         }
+
+
+def _prior(path: Path) -> codes.Prior:
+    """Return the prior of a file. Raises InputError when it cannot be read, or is none."""
+    try:
+        return codes.Prior.load(path.read_bytes())
+    except (OSError, ModelError) as error:
+        raise InputError(f"the prior of codes {path.name} cannot be read: {error}") from error
 
 
 class Begun(nn.Module):
