@@ -149,9 +149,9 @@ def _folder(out: Path) -> Iterator[Path]:
         )
     place, made = out.parent / f".incog-{secrets.token_hex(16)}", list[Path]()
     try:
-        make_folders(out.parent, made)
-        place.mkdir(mode=0o700)
         try:
+            make_folders(out.parent, made)
+            place.mkdir(mode=0o700)
             yield place
             place.chmod(0o755)
             if out.is_dir():

@@ -146,10 +146,40 @@ def test_the_prior_of_earlier_weights_is_taken_over(tmp_path: Path) -> None:
     task = Generator(usual.recipe, {"portraits": Path("drawn"), "codes": tmp_path / "codes.npz"}, CPU)
     np.testing.assert_array_equal(task.prior.axes, Prior.load(other).axes)
     assert not np.array_equal(task.prior.axes, usual.prior.axes)
+    small = codes.Prior(*(getattr(usual.prior, name)[: 100 if name in ("mean", "axes") else None] for name in (
+        "mean", "axes", "spread", "slopes", "rest"
+    )))  # fmt: skip
+    (tmp_path / "small.npz").write_bytes(small.dump())
+    with pytest.raises(InputError, match=r"small.npz must be of embeddings of 512 numbers, got 100"):
+        Generator(usual.recipe, {"portraits": Path("drawn"), "codes": tmp_path / "small.npz"}, CPU)
     (tmp_path / "none.npz").write_bytes(b"nothing")
     for name in ("none.npz", "missing.npz"):
         with pytest.raises(InputError, match=f"{name} cannot be read"):
             Generator(usual.recipe, {"portraits": Path("drawn"), "codes": tmp_path / name}, CPU)
+
+
+def test_a_run_keeps_the_prior_that_it_began_with(tmp_path: Path) -> None:
+    (tmp_path / "codes.npz").write_bytes(models.own("generator-codes"))
+    given = {"portraits": Path("drawn"), "codes": tmp_path / "codes.npz"}
+    plain, recipe = {"portraits": Path("drawn")}, make(side=32).recipe
+    place = tmp_path / "run"
+    open_folder(place, recipe, resume=False)
+    began = Generator(recipe, given, CPU, place / "cache")
+    # Nothing is trained yet: another beginning is none of this one.
+    fresh = Generator(recipe, plain, CPU, place / "cache")
+    assert not np.array_equal(fresh.prior.axes, began.prior.axes)
+    began = Generator(recipe, given, CPU, place / "cache")
+    run = run_of(began, place)
+    run.step()
+    run.save()
+    again = Generator(recipe, plain, CPU, place / "cache")
+    np.testing.assert_array_equal(again.prior.axes, began.prior.axes)
+    table = export_all(recipe, place, again)[1]  # type: ignore[arg-type]
+    np.testing.assert_array_equal(Prior.load(table.data).axes, Prior.load(models.own("generator-codes")).axes)
+    other = tmp_path / "other.npz"
+    other.write_bytes(fresh.prior.dump())
+    with pytest.raises(InputError, match=r"other.npz is not the prior of codes that the run began with"):
+        Generator(recipe, {**plain, "codes": other}, CPU, place / "cache")
 
 
 def moving(angle: float = 0.05) -> tuple[Shown, Shown, Tensor]:

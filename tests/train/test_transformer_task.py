@@ -19,10 +19,10 @@ from incog import points  # noqa: E402
 from incog.data.faces import template  # noqa: E402
 from incog.errors import InputError, UsageError  # noqa: E402
 from incog.evaluate import quality  # noqa: E402
-from incog.train import keyed  # noqa: E402
+from incog.train import judges, keyed  # noqa: E402
 from incog.train.export import difference, to_onnx  # noqa: E402
 from incog.train.likeness import dssim  # noqa: E402
-from incog.train.loop import Adversarial, Run  # noqa: E402
+from incog.train.loop import Adversarial, Batch, Run  # noqa: E402
 from incog.train.nets import operations, parameters  # noqa: E402
 from incog.train.portraits import Portraits  # noqa: E402
 from incog.train.recipe import Recipe  # noqa: E402
@@ -350,9 +350,45 @@ def test_an_inverter_learns_what_any_key_did_alike() -> None:
     assert 0 <= float(back.min()) <= float(back.max()) <= 1
 
 
+def test_the_network_hears_of_the_inverter_and_the_inverter_of_faces(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    task = make(monkeypatch, "transformer", invert=4.0)
+    run = run_of(task, tmp_path)
+    run.step()
+    batch = Batch(np.arange(4), np.zeros(4, np.int64), 0.0, 64, 1, CPU)
+    heard = task.losses(batch)["invert"]
+    moved = torch.autograd.grad(heard, list(task.modules["network"].parameters()), allow_unused=True)
+    assert any(gradient is not None and bool(gradient.abs().sum() > 0) for gradient in moved)
+    # The inverter learns while the network stays.
+    optimiser = torch.optim.Adam(task.rivals["inverter"].parameters(), 1e-3)
+    task.rivals.requires_grad_(True)
+    lost = []
+    for _ in range(12):
+        loss = task.rival_losses(batch)["inverter"]
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        lost.append(float(loss.detach()))
+    assert lost[-1] < 0.97 * lost[0]
+    # Who is recognised apart, it is asked for pixels inside of masks alone.
+    monkeypatch.setattr(
+        task.judges, "identity", lambda images, draws=None: [torch.full((len(images), 4), 0.5)]
+    )
+    made = task.made
+    outside, inside = (
+        replace(made, images=torch.where(place, 1 - made.images, made.images))
+        for place in (made.masks == 0, made.masks > 0)
+    )
+    with torch.no_grad():
+        asked = [float(task._inverted(one)) for one in (made, outside, inside)]
+    assert asked[1] == pytest.approx(asked[0])
+    assert asked[2] != pytest.approx(asked[0], rel=1e-3)
+
+
 def test_cosines_are_those_of_each_recogniser() -> None:
     one, other = torch.eye(3)[:2], torch.eye(3)[[0, 2]]
-    found = keyed.cosines([one, one], [one, other])
+    found = judges.cosines([one, one], [one, other])
     assert found.tolist() == [[1, 1], [1, 0]]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from incog import parallel
 from incog.errors import OutputError, UsageError
-from incog.media.files import make_folders, pending, remove_folders
+from incog.media.files import make_folders, output_error, pending, remove_folders
 from incog.media.walk import printable
 from incog.report import FileReport
 
@@ -23,8 +23,11 @@ def reports(folder: Path, *, overwrite: bool) -> Iterator[tuple[Path, Path]]:
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"--report must be a folder, got the file {folder}")
     made: list[Path] = []
-    make_folders(folder, made)
     try:
+        try:
+            make_folders(folder, made)
+        except OSError as error:
+            raise output_error(folder, error) from error
         with (
             pending(folder / "report.json", overwrite=overwrite) as told,
             pending(folder / "report.html", overwrite=overwrite) as shown,

@@ -62,13 +62,12 @@ def make_folders(folder: Path, made: list[Path]) -> None:
 
 
 def remove_folders(made: Iterable[Path]) -> None:
-    """Remove the folders of ``make_folders`` again; one that others use by now stays. Raises OSError."""
+    """Remove the folders of ``make_folders`` again; one that others use by now stays, or that cannot be removed: an
+    empty folder tells nothing."""
     for folder in reversed(list(made)):
         try:
             folder.rmdir()
-        except OSError as error:
-            if error.errno not in {errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT, errno.ENOTDIR}:
-                raise
+        except OSError:
             return
 
 
@@ -219,14 +218,15 @@ class PendingFile:
     def _remove(self) -> None:
         try:
             self.path.unlink(missing_ok=True)
-            remove_folders(self._made)
         except OSError as error:
             # there is none where its folder is none
-            if error.errno not in {errno.ENOENT, errno.ENOTDIR}:
+            if error.errno != errno.ENOTDIR:
                 raise OutputError(
                     f"cannot remove the unfinished file {printable(self.path)}: {error.strerror}",
                     hint="remove it by hand: it may show faces",
                 ) from error
+        finally:
+            remove_folders(self._made)
 
 
 def _same_file(source: Path, target: Path) -> bool:

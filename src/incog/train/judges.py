@@ -121,6 +121,11 @@ class Judges(nn.Module):
         return matrix.expand(len(images), 2, 3)
 
 
+def cosines(found: Sequence[Tensor], goals: Sequence[Tensor]) -> Tensor:
+    """Return the cosines (B, R) of what each of R recognisers says, (B, D) of unit norm, of two pictures."""
+    return torch.stack([(one * other).sum(1) for one, other in zip(found, goals, strict=True)], 1)
+
+
 def _crop(goal: Floats, side: int) -> Tensor:
     """Return (2, 3), crop -> image in half sides from the middle, of the crop in which a face lies as ``goal`` says."""
     image = (template("outline", _SIZE) + 0.5) * (2 / _SIZE) - 1

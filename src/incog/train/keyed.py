@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import log
 
@@ -146,11 +145,6 @@ class Pool:
         old, new = self._kept[places], pictures[: len(places)]
         self._kept[places] = torch.where(swapped, new, old)
         return torch.cat([torch.where(swapped, old, new), pictures[len(places) :]])
-
-
-def cosines(found: Sequence[Tensor], goals: Sequence[Tensor]) -> Tensor:
-    """Return the cosines (B, R) of what each of R recognisers says, (B, D) of unit norm, of two pictures."""
-    return torch.stack([(one * other).sum(1) for one, other in zip(found, goals, strict=True)], 1)
 
 
 def signs(draws: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from math import sqrt
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,9 @@ from torch.nn import functional
 from incog import codes
 from incog.codes import Prior
 from incog.data.seeds import Integers
-from incog.errors import must_be
+from incog.errors import InputError, ModelError, must_be
 from incog.train import augment
+from incog.train.loop import CHECKPOINT
 from incog.train.portraits import Portraits
 
 DRAWS = 4
@@ -61,6 +63,42 @@ class Wanted:
     known: Tensor
     near: Tensor
     changed: Tensor
+
+
+def prior_of(portraits: Portraits, rows: Integers, given: Path | None, cache: Path | None) -> Prior:
+    """Return the prior of codes, as its file keeps it: that of the run whose ``cache`` this is, where there is a run;
+    that of a file, where one is given; or one that is fitted to the rows of the portraits.
+
+    A prior that is fitted anew has other axes: the weights of a run know nobody by them. Raises InputError when a file
+    cannot be read, or is not of what the run began with, or of other embeddings.
+    """
+    kept = None if cache is None else cache / "codes.npz"
+    size = portraits.embeddings.shape[1]
+    if kept is not None and kept.exists() and (kept.parent.parent / CHECKPOINT).exists():
+        prior = _read(kept, size)
+        if given is not None and not np.array_equal(prior.axes, _read(given, size).axes):
+            raise InputError(f"{given.name} is not the prior of codes that the run began with")
+        return prior
+    if given is not None:
+        prior = _read(given, size)
+    else:
+        prior = Prior.load(codes.fit(portraits.embeddings[rows], portraits.attributes[rows]).dump())
+    if kept is not None:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_bytes(prior.dump())
+    return prior
+
+
+def _read(path: Path, size: int) -> Prior:
+    try:
+        prior = Prior.load(path.read_bytes())
+    except (OSError, ModelError) as error:
+        raise InputError(f"the prior of codes {path.name} cannot be read: {error}") from error
+    if len(prior.mean) != size:
+        raise InputError(
+            f"the prior of codes {path.name} must be of embeddings of {size} numbers, got {len(prior.mean)}"
+        )
+    return prior
 
 
 class People:

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from incog import codes, points, shape
+from incog import points, shape
 from incog.data.seeds import Integers, uniform
-from incog.errors import InputError, ModelError, must_be
+from incog.errors import InputError, must_be
 from incog.train import holes, judges, shapes, wanted
 from incog.train.critic import Critic, Width, flatness, loss_of_maker, losses_of_critic, shown
 from incog.train.generator_net import ATTRIBUTES, CODE, PLANES, GeneratorNet, Network, condition
@@ -117,11 +117,7 @@ class Generator:
             raise InputError(
                 f"{len(self.portraits)} portraits are too few to train on some and measure on others"
             )
-        self.prior = (
-            _prior(data["codes"])
-            if "codes" in data
-            else codes.fit(self.portraits.embeddings[train], self.portraits.attributes[train])
-        )
+        self.prior = wanted.prior_of(self.portraits, train, data.get("codes"), cache)
         self.kept = shape.load()
         self.scenes = Scenes(self.portraits, self.kept, device)
         whole = train[self.scenes.whole[train] > WHOLE]
@@ -135,6 +131,8 @@ class Generator:
         self.judges.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.judges.requires_grad_(False)
         self.people = People(self.portraits, train, self.prior, self._identities(), device)
+        if device.type == "cuda":
+            self.judges.hasten()
         network = GeneratorNet(recipe.section("network", Network))
         self.modules = nn.ModuleDict({"network": network})
         self._begun: Begun | None = None
@@ -144,7 +142,6 @@ class Generator:
             critic = Critic(PLANES, CODE + ATTRIBUTES, Width(widths=self.options.rival))
             if device.type == "cuda":
                 critic.compile(dynamic=False)
-                self.judges.hasten()
             # Without a critic the task is none of the adversarial ones.
             self.rivals = nn.ModuleDict({"critic": critic})
         self._made: _Made | None = None
@@ -259,11 +256,9 @@ class Generator:
     def _identity_losses(self, batch: Batch, faces: Tensor, index: Tensor, who: Wanted) -> dict[str, Tensor]:
         with batch.quick:
             found = self.judges.identity(faces, batch.uniform(judges.DRAWS, purpose=4))
-        cosines = torch.stack([(f * g).sum(1) for f, g in zip(found, who.goals, strict=True)], 1)
-        back = torch.stack(
-            [(f * item[index].float()).sum(1) for f, item in zip(found, self.people.identities, strict=True)],
-            1,
-        )
+        cosines = judges.cosines(found, who.goals)
+        originals = [item[index].float() for item in self.people.identities]
+        back = judges.cosines(found, originals)
         return {
             "identity": self.options.identity * ((1 - cosines) * who.known).sum() / who.known.sum(),
             "repel": self.options.repel * (back - who.near.clamp(min=0))[who.count :].clamp(min=0).mean(),
@@ -417,14 +412,6 @@ class Generator:
             "data": {name: sources.count(name) for name in dict.fromkeys(sources)},
             "output_names": ["face"],
         }
-
-
-def _prior(path: Path) -> codes.Prior:
-    """Return the prior of a file. Raises InputError when it cannot be read, or is none."""
-    try:
-        return codes.Prior.load(path.read_bytes())
-    except (OSError, ModelError) as error:
-        raise InputError(f"the prior of codes {path.name} cannot be read: {error}") from error
 
 
 class Begun(nn.Module):

@@ -21,7 +21,7 @@ from incog.data.seeds import Integers, uniform
 from incog.errors import InputError
 from incog.train import augment, coded, keyed
 from incog.train.held_out import HeldOut
-from incog.train.judges import DRAWS, Judges
+from incog.train.judges import DRAWS, Judges, cosines
 from incog.train.keyed import Made, Options
 from incog.train.likeness import dssim
 from incog.train.loop import Batch
@@ -193,7 +193,7 @@ class Transformer:
             result |= keyed.distances(found, originals, options)
             if options.invert:
                 back = self.rivals["inverter"](made.first)
-                alike = keyed.cosines(self.judges.identity(back, draws), originals)
+                alike = cosines(self.judges.identity(back, draws), originals)
                 result["invert"] = options.invert * alike.clamp(min=0).mean()
             if options.link:
                 count = len(made.images)
@@ -276,7 +276,7 @@ class Transformer:
         return keyed.misread(answer, torch.cat(signs), chunks=self.options.chunks)
 
     def rival_losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Return what critics and classifier minimise, over what ``losses`` made."""
+        """Return what critics, classifier, linker and inverter minimise, over what ``losses`` made."""
         assert self.made is not None
         options, made, result = self.options, self.made, dict[str, Tensor]()
         stages = made.stages()
@@ -306,7 +306,7 @@ class Transformer:
         back = self.rivals["inverter"](made.first)
         with torch.no_grad():
             goals = self.judges.identity(made.images)
-        alike = keyed.cosines(self.judges.identity(back), goals)
+        alike = cosines(self.judges.identity(back), goals)
         weight = made.masks.mean((1, 2, 3), keepdim=True).clamp(min=1e-3)
         apart = ((back - made.images).abs() * made.masks / weight).mean()
         total: Tensor = _PIXELS * apart + (1 - alike).mean()
