@@ -3,8 +3,8 @@ transformers, ECCV 2020) for our transformer:
 
     python benchmarks/gu2020.py --data LFW.zip --out benchmarks/results/gu2020.json [--part faces ...]
 
-Faces of held-out people of LFW, crops in the template ``outline`` at 128 px. What is inside of a mask is turned, as it
-is in use, or with ``--whole`` all of the crop, as published. I is the original, A what the key makes of it, R what the
+Faces of held-out people of LFW, crops in the template ``outline`` at 128 px. What is inside of a mask is turned, much
+as in use, or with ``--whole`` all of the crop, as published. I is the original, A what the key makes of it, R what the
 negative key makes of A, WR what the negative of a wrong key makes of A. Parts: ``faces`` (verification, shifts,
 variety), ``learnt`` (networks that learn to bring back the original, and to read the key) and ``keys`` (neighbouring
 keys, sweeps, ranks). Each is written as soon as it is there, with its commit; parts that are not named are kept as they

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from incog.models import cards
@@ -240,35 +239,34 @@ def gu_keys(result: dict[str, Any]) -> list[str]:
     ]
 
 
-def _newer(digests: Iterable[str]) -> list[str]:
-    """Return that another network ships than those with these SHA-256, where it is so."""
-    ships = cards()["transformer"].sha256
-    if all(digest == ships for digest in digests):
+def _network(part: dict[str, Any]) -> list[str]:
+    """Return, where a part of the result is not of the network that ships, what it is of."""
+    ships, digest = cards()["transformer"].sha256, part["network_sha256"]
+    if digest == ships:
         return []
-    return [
-        f"**Not all of that is the network that ships**, `{ships[:10]}...`: its later stages, by "
-        "`recipes/transformer-laid.toml`, were taught with faces that are laid into pictures inside of a mask. Parts "
-        "that are of the network before are marked; they look at whole crops. More of what ships is "
-        "[above](#faces-that-a-key-turns)."
-    ]
+    what = "whole crops" if part.get("whole", True) else "what is inside of masks"
+    return [f"*Not of the network that ships: of an earlier one, `{digest[:10]}...`, over {what}.*"]
 
 
 def gu2020(result: dict[str, Any]) -> str:
     """Return the section on the transformer and the paper that it follows."""
     shown = {"faces": gu_faces, "learnt": gu_learnt, "keys": gu_keys}
     missing = [f"The part `{name}` was not measured yet." for name in shown if name not in result]
-    lines = [line for name, part in shown.items() if name in result for line in part(result[name])]
+    lines: list[str] = []
+    for name, part in shown.items():
+        if name in result:
+            first, *rest = part(result[name])
+            lines += [first, *_network(result[name]), *rest]
     origins = dict.fromkeys(origin(result[name]) for name in shown if name in result)
     digests = dict.fromkeys(result[name]["network_sha256"][:10] for name in shown if name in result)
     return "\n\n".join(
         [
             "## The face identity transformer, beside Gu et al.",
-            "The tables of Gu, Luo, Ryoo, Lee (ECCV 2020) for a network of `recipes/transformer.toml`, SHA-256 "
+            "The tables of Gu, Luo, Ryoo, Lee (ECCV 2020) for our transformer, SHA-256 "
             + " and ".join(f"`{digest}...`" for digest in digests)
             + ". What is marked as published is theirs, and none of it was measured again.",
-            *_newer(result[name]["network_sha256"] for name in shown if name in result),
             *lines,
-            "Not run, for want of a GPU: the ablations that the recipe names (no distance between results, no wrong "
+            "Not run: the ablations that the recipe names (no distance between results, no wrong "
             "recoveries, no predictor of the key, no recogniser for the way back), and the paper's own settings, "
             "`recipes/transformer-gu.toml`.",
             *missing,

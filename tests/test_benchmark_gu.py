@@ -301,3 +301,12 @@ def test_the_page_judges_by_the_figures(sigma: float) -> None:
     assert "1.5 times the published figure (1.14 against 0.76) for points" in text
     assert ("they deny nothing" in text) is (sigma > 3)
     assert ("less unlike each other" in text) is (sigma < 3)
+
+
+def test_a_part_of_an_earlier_network_says_so() -> None:
+    ships = tables.cards()["transformer"].sha256
+    assert tables._network({"network_sha256": ships, "whole": False}) == []
+    (older,) = tables._network({"network_sha256": "0123456789ab"})
+    assert "an earlier one, `0123456789...`, over whole crops" in older
+    (other,) = tables._network({"network_sha256": "0123456789ab", "whole": False})
+    assert "inside of masks" in other
