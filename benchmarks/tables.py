@@ -9,7 +9,7 @@ import common
 from tables_finding import detector, leaks, photos, speed, steadiness
 from tables_gu import gu2020
 from tables_networks import attributes, landmarks, networks
-from tables_people import k_same, pseudonyms
+from tables_people import k_same, pseudonyms, strangers
 from tables_recovery import deniable, guesses, kdf, transformer
 
 PAGE = common.ROOT / "docs" / "benchmarks.md"
@@ -25,6 +25,7 @@ SECTIONS = {
     "k-same": k_same,
     "k-same-net": k_same,
     "pseudonyms": pseudonyms,
+    "strangers": strangers,
     "kdf": kdf,
     "deniable": deniable,
     "transformer": transformer,

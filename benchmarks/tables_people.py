@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from page_parts import origin, table
+from page_parts import between, origin, table
 
 
 def k_same(result: dict[str, Any]) -> str:
@@ -101,3 +101,26 @@ def pseudonyms(result: dict[str, Any]) -> str:
         table(["method", "recogniser", "shown", *columns], rows),
     ]
     return "\n\n".join([*parts, origin(result)])
+
+
+def strangers(result: dict[str, Any]) -> str:
+    """Return the section on whether new faces are people of the training data."""
+    rows = [
+        [f"`{name}`" if name != "untouched" else "*untouched, of others*", judge,
+         between(part["anybody"]), f"{part['pairs']:.3%}"]
+        for judge, found in result["judges"].items()
+        for name, part in found.items()
+        if name != "threshold"
+    ]  # fmt: skip
+    return "\n\n".join(
+        [
+            "## Faces that never existed, and people who did",
+            f"Faces drawn over {result['faces']} pictures of {result['people']} held-out people of LFW, beside all "
+            f"{result['known']:,} pictures of {result['known_people']:,} people of LFW's training part. *Anybody*: share "
+            "of faces that a recogniser takes for one of these pictures at least. *Pairs*: share of all pairs that it "
+            "takes for one person. Untouched pictures are of people who are not among them: what they are taken for is "
+            "chance. The threshold is that of one in a thousand pairs of untouched held-out pictures of different people.",
+            table(["faces", "by", "anybody", "pairs"], rows),
+            origin(result),
+        ]
+    )
