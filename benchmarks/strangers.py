@@ -3,8 +3,8 @@
 
 New faces are drawn over held-out pictures and compared with all pictures of LFW's training part, which the generator
 learnt from. Beside them the held-out pictures as they are, which show nobody of that part: how often a stranger is
-taken for one of so many people by chance. Thresholds are those that one in a thousand pairs of untouched held-out pictures of
-different people exceeds.
+taken for one of so many people by chance. Thresholds are those that one in a thousand pairs of untouched held-out
+pictures of different people exceeds.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ JUDGES = ("dlib", "incog-b")
 
 def taken(vectors: Floats, known: Floats, people: list[str], threshold: float) -> dict[str, Any]:
     """Return how often faces (N, D) are taken for pictures of training (M, D): ``pairs``, the share of all pairs above
-    a threshold, and ``anybody``, the share of faces with one picture at least above it. people: whose scenes (N,) are."""
+    a threshold, and ``anybody``, the share of faces with one picture at least above it. people: whose scenes they are.
+    """
     above = vectors @ known.T > threshold
     anybody = mean_over_people(above.any(1).astype(np.float64), people, hits=True)
     return {"anybody": turning.said(anybody), "pairs": round(float(above.mean()), 6)}

@@ -116,10 +116,11 @@ def strangers(result: dict[str, Any]) -> str:
         [
             "## Faces that never existed, and people who did",
             f"Faces drawn over {result['faces']} pictures of {result['people']} held-out people of LFW, beside all "
-            f"{result['known']:,} pictures of {result['known_people']:,} people of LFW's training part. *Anybody*: share "
-            "of faces that a recogniser takes for one of these pictures at least. *Pairs*: share of all pairs that it "
-            "takes for one person. Untouched pictures are of people who are not among them: what they are taken for is "
-            "chance. The threshold is that of one in a thousand pairs of untouched held-out pictures of different people.",
+            f"{result['known']:,} pictures of {result['known_people']:,} people of LFW's training part. *Anybody*: "
+            "share of faces that a recogniser takes for one of these pictures at least. *Pairs*: share of all pairs "
+            "that it takes for one person. Untouched pictures are of people who are not among them: what they are "
+            "taken for is chance. The threshold is that of one in a thousand pairs of untouched held-out pictures of "
+            "different people.",
             table(["faces", "by", "anybody", "pairs"], rows),
             origin(result),
         ]
