@@ -159,8 +159,8 @@ class Replace(Generated):
     hides_from: ClassVar[str] = "most recognisers, and people who do not know hair and build of the person"
     weak: ClassVar[str] = (
         "Hair, tone of the skin, expression and movement are the person's own, and recognisers see them too: some "
-        "take the new face for the person more often than the one that it was trained against. Measure it. Faces are "
-        "soft, and uneven eyes still occur."
+        "take the new face for the person more often than the one that it was trained against. Measure it. Uneven "
+        "eyes and smeared mouths still occur."
     )
 
     age: Annotated[

@@ -36,7 +36,7 @@ class Donor(Replace):
     summary: ClassVar[str] = "one of a thousand faces that never existed, chosen by number"
     weak: ClassVar[str] = (
         "Whoever is given the same donor looks like the same person: results can be linked, which is what it is for. "
-        "Otherwise as replace: hair, tone of the skin and movement stay, and faces are soft."
+        "Otherwise as replace: hair, tone of the skin and movement stay, and mouths can be smeared."
     )
 
     donor: Annotated[int, Parameter("number of the face; 0: the key chooses", 0, DONORS)] = 0
