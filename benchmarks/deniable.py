@@ -26,27 +26,26 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import common
+from deniable_ways import LEAST, WAYS, Way
 from incog import compose, geometry, track
-from incog.appearance import grain, light, model, painting, reading, surround, texture
+from incog.appearance import grain, light, surround
 from incog.data.faces import Sample, decode, split_of
 from incog.data.readers import read as read_sources
-from incog.deniable import cipher, prior, restoring, traits
-from incog.deniable.hiding import Codes, Deniable, Hider
-from incog.deniable.payload import Payload, Subject
+from incog.deniable import cipher, prior, restoring
+from incog.deniable.coding import Deniable
+from incog.deniable.payload import Payload
 from incog.deniable.prior import Doubles
 from incog.evaluate import quality
 from incog.evaluate.recognisers import Recogniser, make_recognisers
 from incog.evaluate.samples import frame_of
 from incog.evaluate.verification import threshold_at
 from incog.keys import Secret, derive
-from incog.methods.appearance import AppearanceReplace
 from incog.methods.base import Rendered
 from incog.methods.looking import look_of
 from incog.perceive.attributes import LOOK
 from incog.perceive.hulls import FaceHulls, make_hulls
 from incog.perceive.recogniser import around_points
 from incog.pipeline import Perception
-from incog.train import deniable as fitting
 from incog.types import Bytes, Crops, Face, Floats, Frame, Key
 from incog.vault.header import Cost
 from incog.vault.stream import Passphrase
@@ -57,10 +56,6 @@ QUALITY = 90
 RATE = 1e-3
 CHEAP = Deniable(Passphrase("right"), Cost(1, 8, 1))
 JUDGES = ("incog", "incog-b", "dlib")
-
-
-LEAST = -1e6
-"""What an oracle says of a recovery that it cannot read."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +84,7 @@ class Fixed:
     mask: Floats
     name: str = "fixed"
     granularity: str = "image"
+    weak: str = ""
 
     def __call__(self, crops: Crops, keys: Sequence[Key]) -> Rendered:
         laid = np.where((self.mask > 0)[..., None], np.clip(self.pixels, 0, 1), crops.pixels[0])
@@ -119,17 +115,17 @@ def jpeg(frame: Frame) -> Bytes:
     return decode(coded.tobytes(), "published")
 
 
-def trial_of(sample: Sample, hulls: FaceHulls, wrong: int) -> Trial | None:
+def trial_of(way: Way, sample: Sample, hulls: FaceHulls, wrong: int) -> Trial | None:
     """Return what becomes of a face under the right key and ``wrong`` others; None where it cannot be read."""
     picture = decode(sample.read(), sample.name)
     assert sample.points is not None
     face = around_points(Face((0, 0, 0, 0), points=sample.points))
-    crop, codes = crop_of(picture, face, hulls), Codes({})
+    crop, codes = crop_of(picture, face, hulls), way.reader({})
     codes.look(crop, 1)
     if 1 not in codes.best:
         return None
     key = derive(Secret.fresh(), "benchmark")
-    hider = Hider(AppearanceReplace(), codes, CHEAP, {key: 1})
+    hider = way.hider(way.method, codes, CHEAP, {key: 1})
     (seen,) = hulls(frame_of(picture), [face], geometry.MASK_SCALE)
     frame, job = frame_of(picture), compose.Job(track.single([face])[0], face, hider, key)
     drawn_faces, _ = compose.draw(frame, [job], [seen])
@@ -144,10 +140,8 @@ def trial_of(sample: Sample, hulls: FaceHulls, wrong: int) -> Trial | None:
         redrawing = restoring.Redrawing(payload, restoring.draws(payload, secret))
         drawn = np.asarray(redrawing(frame_of(published)).planes[0], np.uint8)
         found.append(drawn)
-        told.append(attacked(drawn, published, face, payload, secret, hulls))
-    read = reading.read(model.load(), crop.pixels[0], crop.dense[0])
-    assert read is not None
-    full = jpeg(_hidden(picture, face, Fixed(whole(read, crop), crop.masks[0]), key, hulls))
+        told.append(attacked(way, drawn, published, face, payload, secret, hulls))
+    full = jpeg(_hidden(picture, face, Fixed(way.whole(crop), crop.masks[0]), key, hulls))
     low, high = np.maximum(seen.outline.min(0).astype(int), 0), seen.outline.max(0).astype(int) + 1
     return Trial(
         sample.points, face, picture, published, full, found[0], found[1:],
@@ -164,20 +158,12 @@ def _hidden(picture: Bytes, face: Face, method: Any, key: Key, hulls: FaceHulls)
     )[0]
 
 
-def whole(read: reading.Reading, crop: Crops) -> Floats:
-    """Return the crop with the face as the model draws it with all of its numbers."""
-    own = model.load()
-    codes = own.texture_of(texture.encode(read.face, read.light, own.grid))
-    person = painting.Face(read.dense, own.vector_of(codes), read.light)
-    return painting.paint(own, person, crop.pixels[0], crop.masks[0], read.matrix, zoom=read.zoom)
-
-
 def attacked(
-    picture: Bytes, published: Bytes, face: Face, payload: Payload, secret: Secret, hulls: FaceHulls
+    way: Way, picture: Bytes, published: Bytes, face: Face, payload: Payload, secret: Secret, hulls: FaceHulls
 ) -> tuple[dict[str, float], Floats]:
     """Return how likely a recovery looks to each oracle, more is likelier, and the features of its picture."""
     subject = payload.subjects[0]
-    code = prior.dequantised(cipher.deciphered(subject.words, 0, subject.nonce, secret))
+    words = cipher.deciphered(subject.words, 0, subject.nonce, secret)
     shown = compose.crop_of(frame_of(published), face, mask_scale=geometry.MASK_SCALE)
     after = crop_of(picture, face, hulls)
     plain = compose.crop_of(frame_of(picture), face, mask_scale=geometry.MASK_SCALE)
@@ -189,29 +175,17 @@ def attacked(
     assert after.looks is not None
     apart = np.abs(after.looks[0] - subject.look).sum()
     oracles = {
-        "likelihood under the prior": -float(np.square(code).sum()),
+        "likelihood under the prior": -float(np.square(prior.dequantised(words)).sum()),
         "sharpness": bands[0],
         "seam": -float(steep[rim].mean()),
         "colours of face and surroundings": -float(np.abs(around - plain.pixels[0])[rim].mean()),
         "look": -float(apart) if np.isfinite(apart) else LEAST,
-        "cycle": _cycle(after, subject, code),
+        "cycle": way.cycle(after, subject, words),
         "unlikeness to the shown face": float(np.abs(plain.pixels[0] - shown.pixels[0])[inner > 0].mean()),
     }
     small = cv2.resize(plain.pixels[0] * plain.masks[0][..., None], (12, 12), interpolation=cv2.INTER_AREA)
     values = [max(oracles[name], -1e3) for name in sorted(oracles)]
     return oracles, np.concatenate([small.ravel(), np.log(np.array(bands) + 1e-4), values]).astype(np.float32)
-
-
-def _cycle(crop: Crops, subject: Subject, code: Doubles) -> float:
-    """Return how near the code that is read of a recovery comes to the one that it was drawn from."""
-    read = reading.read(model.load(), crop.pixels[0], crop.dense[0])
-    if read is None:
-        return LEAST
-    part = traits.coarse(model.load(), crop.pixels[0], crop.dense[0])
-    person = traits.person_of(model.load(), read, part, subject.look)
-    textures = prior.load().slopes.shape[1] - len(person.shape)
-    row = np.concatenate([person.shape, person.texture[-textures:]])
-    return -float(np.square(prior.load().numbers(row[None], subject.told[None])[0] - code).sum())
 
 
 def likeness(judge: Recogniser, trials: Sequence[Trial], threshold: float) -> dict[str, float]:
@@ -292,22 +266,10 @@ def spread_out(codes: Doubles) -> Floats:
     )
 
 
-def codes_of(table: fitting.Table, seed: int) -> tuple[Doubles, Doubles, Floats, Floats]:
-    """Return codes and what is left of persons of a table of faces, the real ones' and drawn ones', see
-    ``incog.deniable.prior``."""
-    own, told = prior.load(), table.noisy(seed)
-    textures = own.slopes.shape[1] - own.shapes
-    values = np.concatenate([table.shapes, table.textures[:, -textures:]], 1)
-    real = prior.dequantised(prior.quantised(own.numbers(values, told)))
-    words = np.random.default_rng(seed).integers(0, 2**prior.BITS, real.shape).astype(np.uint16)
-    drawn = prior.dequantised(words)
-    return real, drawn, own.values(real, told), own.values(drawn, told)
-
-
-def on_codes(table: fitting.Table) -> dict[str, Any]:
+def on_codes(way: Way, sources: Mapping[str, Path], most: int | None = None) -> dict[str, Any]:
     """Return how well right codes are told from wrong ones without a picture."""
-    real, drawn, persons, others = codes_of(table, 1)
-    half = [hash_of(name) for name in table.people]
+    real, drawn, persons, others, people = way.tables(sources, most)
+    half = [hash_of(name) for name in people]
     better = stats.mannwhitneyu(np.square(real).sum(1), np.square(drawn).sum(1))
     return {
         "faces": len(real),
@@ -357,16 +319,17 @@ def main() -> None:
     parser.add_argument(
         "--other", action="append", default=[], metavar="NAME=PATH", help="pictures of another kind"
     )
+    parser.add_argument("--method", choices=WAYS, default="appearance-replace")
     parser.add_argument("--faces", type=int, default=120)
     parser.add_argument("--wrong", type=int, default=10)
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     sources = {name: Path(path) for name, _, path in (item.partition("=") for item in given.data)}
     others = {name: Path(path) for name, _, path in (item.partition("=") for item in given.other)}
-    samples = samples_of(sources)
+    way, samples = WAYS[given.method], samples_of(sources)
     hulls, trials, unread = make_hulls(), list[Trial](), 0
     for sample in samples:
-        trial = trial_of(sample, hulls, given.wrong)
+        trial = trial_of(way, sample, hulls, given.wrong)
         if trial is None:
             unread += 1
         else:
@@ -382,6 +345,7 @@ def main() -> None:
         judged[judge.name] = likeness(judge, trials, threshold_at(strangers.astype(np.float64), RATE))
     half = [number % 2 for number in range(len(trials))]
     result = common.record() | {
+        "method": given.method,
         "faces": len(trials),
         "wrong": given.wrong,
         "unread": unread,
@@ -392,11 +356,8 @@ def main() -> None:
         "told_apart_by_pictures": told_apart(
             np.stack([one.features[0] for one in trials]), np.stack([one.features[1] for one in trials]), half
         ),
-        "codes": on_codes(fitting.gather(sources, "test", mirrored=False)),
-        "codes_of_others": {
-            name: on_codes(fitting.gather({name: path}, "test", mirrored=False, most=400))
-            for name, path in others.items()
-        },
+        "codes": on_codes(way, sources),
+        "codes_of_others": {name: on_codes(way, {name: path}, 400) for name, path in others.items()},
     }
     text = json.dumps(result, indent=2) + "\n"
     if given.out:

@@ -17,7 +17,7 @@ from skimage import data
 from incog import pipeline
 from incog.colour import rgb8
 from incog.deniable import files, restoring
-from incog.deniable.hiding import Deniable
+from incog.deniable.coding import Deniable
 from incog.keys import Secret
 from incog.media import open_source
 from incog.methods.appearance import AppearanceReplace

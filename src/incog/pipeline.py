@@ -11,7 +11,8 @@ from pathlib import Path
 
 from incog import crowd, geometry, people, track, undoing
 from incog.checking import Seen, choose, extended, look_again
-from incog.deniable.hiding import Deniable, check_method
+from incog.deniable.choosing import check_method
+from incog.deniable.coding import Deniable
 from incog.errors import ExposedError, InputError, PlanError, UsageError
 from incog.keys import FILE_ID_BYTES, Secret, derive, track_key
 from incog.media import open_source

@@ -9,12 +9,15 @@ from pathlib import Path
 
 from incog import compose
 from incog.deniable import files as deniable_files
-from incog.deniable.hiding import Codes, Deniable, Hider
+from incog.deniable.coding import Deniable
+from incog.deniable.generating import FaceHider, Sights
+from incog.deniable.hiding import Codes, Hider
 from incog.deniable.keeping import Keeping
 from incog.deniable.turning import KeyHider
 from incog.errors import PlanError, UsageError
 from incog.media.base import Source
 from incog.methods.base import Method
+from incog.methods.generated import Replace
 from incog.methods.transformer import Transformer
 from incog.perception import Perception, Progress, watched
 from incog.plan import Plan, Times, digest
@@ -84,7 +87,8 @@ def hider_of(
     if isinstance(method, Transformer):
         of = {item.id: people_of.get(item.id, item.id) for item in plan.tracks}
         return KeyHider(method, of, deniable, {key_of(track): person for track, person in of.items()})
-    codes, keys = Codes(people_of), dict[Key, int]()
+    generated = isinstance(method, Replace)
+    codes, keys = Sights(people_of) if generated else Codes(people_of), dict[Key, int]()
     drawing = Drawing(method, key_of, perception.hulls, mask_scale, who)
     for looked, tracks in looked_at(watched(source, "reading", progress), Times(), plan, drawing):
         jobs = [
@@ -94,7 +98,7 @@ def hider_of(
         for job, crop in compose.crops(looked.frame, jobs, looked.seen):
             codes.look(crop, job.track.id)
             keys[job.key] = codes.person(job.track.id)
-    return Hider(method, codes, deniable, keys)
+    return (FaceHider if generated else Hider)(method, codes, deniable, keys)
 
 
 @contextmanager

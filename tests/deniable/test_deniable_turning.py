@@ -14,8 +14,9 @@ from PIL import Image
 from incog import geometry, pipeline, undoing
 from incog.colour import rgb8
 from incog.deniable import cipher, files, payload, restoring, turning
+from incog.deniable.choosing import check_method
+from incog.deniable.coding import Deniable
 from incog.deniable.files import Carried
-from incog.deniable.hiding import Deniable, check_method
 from incog.deniable.payload import HEAD_BYTES, KEYS, Payload, Subject
 from incog.deniable.turning import KeyHider
 from incog.errors import UsageError, VaultError
@@ -174,8 +175,8 @@ def test_a_damaged_head_a_cut_and_an_unknown_mode_are_told(published: Path) -> N
     for wrong in (carried.data[:-1], carried.data + b"\0", carried.data[:HEAD_BYTES]):
         with pytest.raises(VaultError):
             payload.parse(wrong)
-    newer = replace(carried.payload, mode=replace(KEYS, number=2))
-    with pytest.raises(VaultError, match="must be one of 0, 1, got 2"):
+    newer = replace(carried.payload, mode=replace(KEYS, number=3))
+    with pytest.raises(VaultError, match="must be one of 0, 1, 2, got 3"):
         payload.parse(b"".join(newer.blocks()))
     exchanged = replace(carried.payload, mode=replace(KEYS, networks=("shape",)))
     with pytest.raises(VaultError, match="other models"):
@@ -246,7 +247,7 @@ def test_people_share_a_key_and_tracks_of_others_do_not() -> None:
 
 def test_which_methods_go_deniably() -> None:
     assert check_method(Transformer()) == Transformer(identity="stable")
-    with pytest.raises(UsageError, match="appearance-replace or transformer with deniable recovery"):
+    with pytest.raises(UsageError, match="appearance-replace, replace or transformer with deniable recovery"):
         check_method(make("blur", {}))
     assert undoing.RISK == 0.5
 

@@ -68,7 +68,7 @@ from incog.cli.sources import persons
 from incog.cli.wishes import between, cores, refuse_codec, secret_of, selection_of, settings_of
 from incog.cli.working import outcomes
 from incog.dataset import Wish
-from incog.deniable.hiding import METHOD as DENIABLE
+from incog.deniable.choosing import METHOD as DENIABLE
 from incog.errors import UsageError, must_be
 from incog.media.base import OutputOptions
 from incog.media.walk import printable

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from incog.cli.options import Recovery
-from incog.deniable.hiding import Deniable, check_method
+from incog.deniable.choosing import check_method
+from incog.deniable.coding import Deniable
 from incog.errors import UsageError
 from incog.methods.base import Method
 from incog.pipeline import Options

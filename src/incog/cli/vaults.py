@@ -15,7 +15,7 @@ from incog.cli.passphrases import granting, opening
 from incog.cli.screen import Screen, warn_of_old
 from incog.deniable import files as deniable
 from incog.deniable import restoring
-from incog.deniable.payload import CODES
+from incog.deniable.payload import KEYS
 from incog.errors import UsageError, VaultError
 from incog.media import open_source
 from incog.media.suffixes import check_suffix
@@ -98,7 +98,7 @@ def inspect(source: Sealed, verbose: Trace = False) -> None:
     with failing(Screen(verbose=verbose), source):
         faces = deniable.find(source)
         if faces is not None:
-            what = "the codes" if faces.payload.mode == CODES else "the nonces of keys (2^32 are possible)"
+            what = "the nonces of keys (2^32 are possible)" if faces.payload.mode == KEYS else "the codes"
             _list(
                 {
                     "status": files.STATUS,

@@ -9,11 +9,11 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from incog import geometry
+from incog import geometry, shape
 from incog.appearance import model, painting
 from incog.deniable.payload import Seen
 from incog.deniable.traits import Traits
-from incog.methods import transformer
+from incog.methods import generated, transformer
 from incog.methods.base import Claim, Rendered
 from incog.types import Crops, Floats, Key
 
@@ -83,6 +83,29 @@ class Painted(Redrawn):
 
     def new(self, pixels: Floats, mask: Floats, matrix: Floats, length: float) -> Floats:
         return painted(pixels, mask, matrix, self.traits, self.face)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Made(Redrawn):
+    """Draws the face of a generator's code. pose: (R,) float32, see ``incog.deniable.seeing``. code: (96,). look:
+    (9,)."""
+
+    pose: Floats
+    code: Floats
+    look: Floats
+
+    @property
+    def dense(self) -> Floats:
+        """Return the points of nobody in particular with the face's pose, which is all that is known."""
+        places = shape.pixels(self._shape(), generated.SIDE)
+        return geometry.apply(geometry.inverse(self.seen.matrix), places)
+
+    def _shape(self) -> Floats:
+        return generated.shipped().pose.shape_of(self.pose)
+
+    def new(self, pixels: Floats, mask: Floats, matrix: Floats, length: float) -> Floats:
+        made = generated.joined(pixels, mask, matrix, self._shape(), self.code, self.look, length)
+        return np.where((mask > 0)[..., None], np.clip(made, 0, 1), pixels).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,4 +1,4 @@
-"""What both ways of hiding deniably keep while faces are drawn: who is where in which frame, and under which nonce."""
+"""What all ways of hiding deniably keep while faces are drawn: who is where in which frame, and under which nonce."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import ClassVar, Literal
 from incog.compose import Drawn
 from incog.deniable import cipher
 from incog.deniable.payload import Mode, Payload, Seen, Subject
+from incog.deniable.seeing import Pose
 from incog.deniable.traits import Traits
 from incog.keys import SALT_BYTES
 from incog.methods.base import Claim, Method, Rendered
@@ -64,7 +65,7 @@ class Keeping(ABC):
         self._secret = cipher.secret_of(passphrase, self.salt, cost)
         self._subjects = [self.enciphered(row) for row in range(len(self._people))]
         self._places: dict[tuple[int, int], _Place] = {}
-        self._traits: dict[tuple[int, int], tuple[Floats, Traits | None]] = {}
+        self._traits: dict[tuple[int, int], tuple[Floats, Traits | Pose | None]] = {}
 
     @abstractmethod
     def enciphered(self, row: int) -> Subject:

@@ -14,10 +14,12 @@ import numpy as np
 
 from incog import models, shape
 from incog.appearance.model import NAME as APPEARANCE
-from incog.deniable import prior, traits
+from incog.deniable import codes, prior, traits
 from incog.deniable.prior import Words
+from incog.deniable.seeing import Pose
 from incog.deniable.traits import Traits
 from incog.errors import UsageError, VaultError
+from incog.methods import generated
 from incog.methods.transformer import NETWORK as TRANSFORMER
 from incog.perceive.attributes import LOOK
 from incog.types import Face, Floats
@@ -59,18 +61,34 @@ class Mode:
     @property
     def sizes(self) -> tuple[int, int, int, int]:
         """Return how many numbers there are of a code, of what is told and of a look, and of a face's traits."""
-        if self != CODES:
+        if self == KEYS:
             return 0, 0, 0, 0
+        if self == DRAWN:
+            return (
+                codes.load().size,
+                len(codes.load().mean),
+                len(LOOK),
+                generated.shipped().pose.reads.shape[1],
+            )
         return prior.load().size, len(prior.load().mean), len(LOOK), traits.count()
+
+    def traits_of(self, numbers: Floats, zoom: int) -> Traits | Pose | None:
+        """Return the traits of a face that ``numbers`` are."""
+        if self == KEYS:
+            return None
+        return Pose(numbers) if self == DRAWN else Traits.of(numbers, zoom)
 
 
 CODES: Final = Mode(0, (APPEARANCE, shape.NAME, prior.NAME), averaged=True)
-"""A face is drawn from a code that the passphrase deciphers."""
+"""A face is drawn by the appearance model from a code that the passphrase deciphers."""
 
 KEYS: Final = Mode(1, (TRANSFORMER,), averaged=False)
 """The face in the picture is turned by a key that the passphrase gives: an average over time could not be turned."""
 
-_MODES: Final = {mode.number: mode for mode in (CODES, KEYS)}
+DRAWN: Final = Mode(2, (generated.NETWORK, generated.CODES, generated.SHAPE, codes.NAME), averaged=True)
+"""A face is drawn by the generator from a code that the passphrase deciphers."""
+
+_MODES: Final = {mode.number: mode for mode in (CODES, KEYS, DRAWN)}
 
 
 def _none() -> Floats:
@@ -99,15 +117,16 @@ class Subject:
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
     """A face in a frame. subject: the row of whom it shows. size: longer side of the face's box, px. placing: (4,)
-    float32, a, b, x, y of frame -> half sides, or the transformer's picture, (a -b x; b a y). outline: (K, 2) float32
-    px, what the mask covers wholly. traits: as they come out of half precision; None where a key turns faces."""
+    float32, a, b, x, y of frame -> half sides, or the picture of a network, (a -b x; b a y). outline: (K, 2) float32
+    px, what the mask covers wholly. traits: pose and, by the appearance model, expression and light, as they come
+    out of half precision; None where a key turns faces."""
 
     frame: int
     subject: int
     size: float
     placing: Floats
     outline: Floats
-    traits: Traits | None
+    traits: Traits | Pose | None
 
     @property
     def matrix(self) -> Floats:
@@ -193,7 +212,7 @@ def parse(data: bytes) -> Payload:
         )
         for _ in range(subjects)
     ]
-    seen = [_seen(reader, subjects, count) for _ in range(faces)]
+    seen = [_seen(reader, subjects, mode) for _ in range(faces)]
     if reader.left:
         raise VaultError("what the file carries is damaged: it goes on behind its end")
     return Payload(cost, salt, frames, people, seen, mode)
@@ -225,16 +244,16 @@ def _packed(face: Seen) -> bytes:
     return bytes(head + _halves(numbers) + corners.tobytes())
 
 
-def _seen(reader: _Reader, subjects: int, count: int) -> Seen:
+def _seen(reader: _Reader, subjects: int, mode: Mode) -> Seen:
     frame, subject, zoom, corners, size, *rest = _FACE.unpack(reader.take(_FACE.size))
-    numbers = _floats(reader.take(2 * count))
+    numbers = _floats(reader.take(2 * mode.sizes[3]))
     steps = np.frombuffer(reader.take(4 * corners), ">i2").reshape(-1, 2).astype(np.float32)
     places = np.nan_to_num(np.array(rest, np.float32), nan=0.0, posinf=_MOST_SIZE, neginf=-_MOST_SIZE)
     size = float(np.clip(np.nan_to_num(size), 1, _MOST_SIZE))
     if subject >= subjects or corners < 3 or zoom not in (1, 2, 4):
         raise VaultError("what the file carries is damaged: a face makes no sense")
     outline = places[:2] + steps * np.float32(size / _STEPS)
-    return Seen(frame, subject, size, places[2:], outline, Traits.of(numbers, zoom) if count else None)
+    return Seen(frame, subject, size, places[2:], outline, mode.traits_of(numbers, zoom))
 
 
 def halves(values: Floats) -> Floats:

@@ -12,11 +12,12 @@ import cv2
 from incog import compose, track
 from incog.appearance import model
 from incog.calm import Scene, calmed
-from incog.deniable import cipher, prior, traits
-from incog.deniable.drawing import Painted, Redrawn, Turned
+from incog.deniable import cipher, codes, prior, traits
+from incog.deniable.drawing import Made, Painted, Redrawn, Turned
 from incog.deniable.files import Carried
-from incog.deniable.payload import KEYS, Payload, Seen
-from incog.deniable.traits import Person
+from incog.deniable.payload import DRAWN, KEYS, Payload, Seen
+from incog.deniable.seeing import Pose
+from incog.deniable.traits import Person, Traits
 from incog.deniable.turning import signs
 from incog.errors import InputError, VaultError
 from incog.keys import Secret
@@ -25,7 +26,7 @@ from incog.media.base import OutputOptions
 from incog.media.files import pending
 from incog.media.suffixes import check_suffix
 from incog.outline import Seen as Outlined
-from incog.types import Frame, Key
+from incog.types import Floats, Frame, Key
 from incog.vault.stream import Passphrase
 
 Progress = Callable[[str, int, int | None], None]
@@ -47,7 +48,31 @@ def people_of(payload: Payload, secret: Secret) -> list[Person]:
 
 def draws(payload: Payload, secret: Secret) -> Draws:
     """Return what a secret brings back of the faces of a file, whatever its mode."""
-    return turning(payload, secret) if payload.mode == KEYS else painting(payload, people_of(payload, secret))
+    if payload.mode == KEYS:
+        return turning(payload, secret)
+    if payload.mode == DRAWN:
+        return generating(payload, codes_of(payload, secret))
+    return painting(payload, people_of(payload, secret))
+
+
+def codes_of(payload: Payload, secret: Secret) -> list[Floats]:
+    """Return which codes of the generator, (96,) float32, a secret makes of the subjects of a file: see
+    ``people_of``."""
+    own = codes.load()
+    return [
+        own.decode(cipher.deciphered(one.words, row, one.nonce, secret), one.told)
+        for row, one in enumerate(payload.subjects)
+    ]
+
+
+def generating(payload: Payload, people: Sequence[Floats]) -> Draws:
+    """Return what draws people by their codes, (one for each subject), in the place of those that are shown."""
+
+    def draw(seen: Seen) -> Made:
+        assert isinstance(seen.traits, Pose)
+        return Made(seen, seen.traits.values, people[seen.subject], payload.subjects[seen.subject].look)
+
+    return draw
 
 
 def painting(payload: Payload, people: Sequence[Person]) -> Draws:
@@ -55,7 +80,7 @@ def painting(payload: Payload, people: Sequence[Person]) -> Draws:
     own = model.load()
 
     def draw(seen: Seen) -> Painted:
-        assert seen.traits is not None
+        assert isinstance(seen.traits, Traits)
         look = payload.subjects[seen.subject].look
         return Painted(seen, seen.traits, traits.drawn(own, seen.traits, people[seen.subject], look))
 

@@ -10,8 +10,8 @@ from typing import ClassVar, Final
 import numpy as np
 
 from incog.deniable import payload
+from incog.deniable.coding import Deniable
 from incog.deniable.drawing import placing
-from incog.deniable.hiding import Deniable
 from incog.deniable.keeping import Keeping
 from incog.deniable.payload import Mode, Subject
 from incog.keys import Secret, Stream, derive

@@ -253,14 +253,27 @@ def drawn(crop: Crops, matrix: Floats, code: Floats, look: Floats) -> Floats:
 
     matrix: (2, 3), crop -> template. code: (96,). look: (9,).
     """
-    old, mask, size = crop.pixels[0], crop.masks[0], crop.size
+    here = shape.halves(crop.dense[0] @ matrix[:, :2].T + matrix[:, 2], SIDE)
+    return joined(
+        crop.pixels[0], crop.masks[0], matrix, shipped().pose(here), code, look, float(crop.faces[0])
+    )
+
+
+def joined(
+    old: Floats, mask: Floats, matrix: Floats, dense: Floats, code: Floats, look: Floats, length: float
+) -> Floats:
+    """Return a crop's new face, (S, S, 3), as ``drawn`` does.
+
+    old: (S, S, 3) in 0..1. mask: (S, S). matrix: (2, 3), crop -> template. dense: (130, 2) in half sides of the
+    template, without what is the person's own. code: (96,). look: (9,). length: longer side of the face's box in px.
+    """
+    size = len(old)
     # What the feather lets through is seen by all; the generator sees it too, and so continues it.
     outside = taken(np.ascontiguousarray(mask < 1, np.float32)[..., None], matrix, SIDE).reshape(SIDE, SIDE)
     hole = np.asarray(outside < 0.999, np.float32)
     whole = np.ones((size, size), np.float32)
     inside = np.asarray(cv2.warpAffine(whole, matrix, (SIDE, SIDE)) > 0.5, np.float32)
     face = taken(old * (mask < 1)[..., None], matrix, SIDE)
-    dense = shipped().pose(shape.halves(crop.dense[0] @ matrix[:, :2].T + matrix[:, 2], SIDE))
     made = evened(shipped()(planes_of(face, hole, inside, dense), code, look), dense)
     laid = cv2.warpAffine(
         np.dstack([made, face_weight(dense, SIDE)]),
@@ -270,7 +283,6 @@ def drawn(crop: Crops, matrix: Floats, code: Floats, look: Floats) -> Floats:
         borderMode=cv2.BORDER_REPLICATE,
     )
     new, weight = np.asarray(laid[..., :3], np.float32), np.clip(laid[..., 3:], 0, 1)
-    length = float(crop.faces[0])
     # The skin is toned, not the wall behind it.
     new = new + (toned(new, old, mask, length) - new) * weight
     return unseamed(np.asarray(new, np.float32), old, mask, length)
