@@ -37,10 +37,9 @@ from incog.train.recipe import Recipe
 from incog.train.tasks import make_task
 from incog.train.transformer_net import Network, TransformerNet
 from incog.types import Bytes, Floats
+from tables_ablations import PUBLISHED, WHOLE
 from turning import Portraits
 
-WHOLE = "all of it"
-PUBLISHED = "as published"
 LEFT_OUT: Mapping[str, Mapping[str, Any]] = {
     WHOLE: {},
     "no distance between results": {"apart": [0.0, 0.0, 0.0]},

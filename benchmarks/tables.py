@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import common
+from tables_ablations import ablations
 from tables_finding import detector, leaks, photos, speed, steadiness
 from tables_gu import gu2020
 from tables_networks import attributes, landmarks, networks
@@ -32,6 +33,7 @@ SECTIONS = {
     "guesses": guesses,
     "steadiness": steadiness,
     "gu2020": gu2020,
+    "ablations": ablations,
 }
 
 

@@ -266,9 +266,7 @@ def gu2020(result: dict[str, Any]) -> str:
             + " and ".join(f"`{digest}...`" for digest in digests)
             + ". What is marked as published is theirs, and none of it was measured again.",
             *lines,
-            "Not run: the ablations that the recipe names (no distance between results, no wrong "
-            "recoveries, no predictor of the key, no recogniser for the way back), and the paper's own settings, "
-            "`recipes/transformer-gu.toml`.",
+            "What the parts of the recipe are for is [below](#what-parts-of-the-transformers-recipe-are-for).",
             *missing,
             *origins,
         ]

@@ -12,16 +12,28 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
-pytest.importorskip("torch", reason="the network that reads keys needs PyTorch")
+torch = pytest.importorskip("torch", reason="the network that reads keys needs PyTorch")
 onnx = pytest.importorskip("onnx")
 
+import ablations  # noqa: E402
 import deniable  # noqa: E402
 import gu2020  # noqa: E402
 import gu_keys  # noqa: E402
 import gu_learnt  # noqa: E402
+import tables_ablations  # noqa: E402
 import tables_gu as tables  # noqa: E402
 import turning  # noqa: E402
+from incog.train.transformer_net import Network, TransformerNet  # noqa: E402
 from incog.types import Face, Floats  # noqa: E402
+
+ORIGIN: dict[str, Any] = {
+    "commit": "c" * 40,
+    "changed_files": 0,
+    "date": "2026-01-01",
+    "machine": {"processor": "P", "cores": 2},
+    "versions": {"python": "3", "onnxruntime": "1", "av": "1"},
+    "command": "python",
+}
 
 
 def unit(rows: Any) -> Floats:
@@ -227,15 +239,7 @@ def figure(value: float) -> dict[str, Any]:
 
 
 def test_the_page_shows_what_was_measured_and_what_was_not() -> None:
-    origin = {
-        "commit": "c" * 40,
-        "changed_files": 0,
-        "date": "2026-01-01",
-        "machine": {"processor": "P", "cores": 2},
-        "versions": {"python": "3", "onnxruntime": "1", "av": "1"},
-        "command": "python",
-        "network_sha256": "d" * 64,
-    }
+    origin = ORIGIN | {"network_sha256": "d" * 64}
     row = {name: figure(0.05) for name in ("dssim", "l1", "l2", "recognised")}
     learnt = origin | {
         "faces": 10, "people": 5, "train": 100, "steps": 7, "rounds": 2,
@@ -310,3 +314,43 @@ def test_a_part_of_an_earlier_network_says_so() -> None:
     assert "an earlier one, `0123456789...`, over whole crops" in older
     (other,) = tables._network({"network_sha256": "0123456789ab", "whole": False})
     assert "inside of masks" in other
+
+
+def test_what_was_left_out_is_told_by_the_figures() -> None:
+    def run(two: float, back: float) -> dict[str, Any]:
+        pairs = {name: figure(0.1) for name in ("I and A", "I and WR", "WR and A")}
+        judge = pairs | {"A and A of another key": figure(two), "I and R": figure(back)}
+        return ORIGIN | {
+            "steps": 9, "batch": 4, "side": 64, "faces": 10, "people": 5,
+            "right": {"dssim": figure(0.05), "l1": figure(0.02)}, "wrong": {"l1": figure(0.04)},
+            "verification": dict.fromkeys(("dlib", "incog-b", "incog"), judge),
+        }  # fmt: skip
+
+    text = tables_ablations.ablations({
+        tables_ablations.WHOLE: run(0.1, 0.9),
+        "no distance between results": run(0.9, 0.9),
+        "no recogniser for the way back": run(0.1, 0.85),
+    })  # fmt: skip
+    assert "two keys give one person in 90.0%, with it in 10.0%, by dlib.\n" in text
+    assert "in 85.0%, with it in 90.0%, by dlib: no difference that this shows." in text
+    assert (
+        "Not run: without wrong recoveries (`wrong`); without the predictor of the key (`key`, Q); " in text
+    )
+    assert ablations.recipe_of("no wrong recoveries").options["wrong"] is False
+    assert ablations.recipe_of(tables_ablations.PUBLISHED).name == "transformer-gu"
+
+
+def test_a_network_that_is_no_file_yet_turns_as_one_does() -> None:
+    options = Network(width=8, blocks=1, key=4)
+    torch.manual_seed(0)
+    turner = ablations.Turner(TransformerNet(options), options)
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3)).astype(np.uint8)
+    signs = turning.signs_of(1, 3, turner.width)
+    made = turner(pixels, signs)
+    assert (made.shape, made.dtype) == (pixels.shape, np.uint8)
+    assert np.abs(made.astype(int) - turner(pixels, -signs)).max() > 0
+    masks = np.zeros((3, 16, 16), np.float32)
+    masks[:, :4] = 1
+    laid = turner(pixels, signs, masks)
+    np.testing.assert_array_equal(laid[:, 4:], pixels[:, 4:])
+    np.testing.assert_array_equal(laid[:, :4], made[:, :4])

@@ -33,7 +33,7 @@ _FAR = 4.0
 class CodePrior:
     """mean, spread: (F,) float32 of what is told, see ``incog.deniable.seeing``. slopes: (F + 1, 96), the code that it
     lets expect, the last row for a constant. root: (96, 96), a square root of the covariance of what remains. noise:
-    the share of the variance that is not the person's, but drawn anew each time. flow: of the rest. reach: standard
+    the share of the variance that is not a person's, but was drawn anew each time. flow: of the rest. reach: standard
     deviation of what it makes of people that it has not met. model: SHA-256 of the generator whose codes they are."""
 
     mean: Floats
@@ -55,26 +55,30 @@ class CodePrior:
         near = np.clip((told - self.mean) / self.spread, -_FAR, _FAR).astype(np.float64)
         return near @ self.slopes[:-1] + self.slopes[-1], near
 
-    def numbers(self, codes: Floats, told: Floats, noise: Doubles, *, share: float | None = None) -> Doubles:
+    def numbers(self, codes: Floats, told: Floats) -> Doubles:
         """Return the codes (N, 96) of people of whom ``told`` (N, F) is known as about standard normal numbers, (N,
-        96). noise: (N, 96) standard normal. share: of the variance that it makes up; by default as it was learnt."""
-        part = self.noise if share is None else share
+        96), if there is noise in them."""
         expected, given = self.expected(told)
         white = np.linalg.solve(self.root.astype(np.float64), (codes - expected).T).T
-        mixed = np.sqrt(1 - part) * white + np.sqrt(part) * noise
-        return self.flow.forward(mixed, given) / self.reach
+        return self.flow.forward(np.asarray(white, np.float64), given) / self.reach
+
+    def noisy(self, codes: Floats, told: Floats, noise: Doubles) -> Floats:
+        """Return codes (N, 96) with the noise that the prior was learnt with. noise: (N, 96) standard normal."""
+        expected, _ = self.expected(told)
+        kept = np.sqrt(1 - self.noise) * (codes - expected)
+        return np.asarray(expected + kept + np.sqrt(self.noise) * noise @ self.root.T, np.float32)
 
     def codes(self, numbers: Doubles, told: Floats) -> Floats:
-        """Return the codes (N, 96) of standard normal numbers (N, 96): the inverse of ``numbers`` but for the noise."""
+        """Return the codes (N, 96) of standard normal numbers (N, 96): the inverse of ``numbers``."""
         expected, given = self.expected(told)
         return np.asarray(
             expected + self.flow.backward(numbers * self.reach, given) @ self.root.T, np.float32
         )
 
-    def encode(self, code: Floats, told: Floats, noise: Doubles, *, share: float | None = None) -> Words:
+    def encode(self, code: Floats, told: Floats) -> Words:
         """Return the words (96,) uint16 of a code (96,) of somebody of whom ``told`` (F,) is known: uniform, if the
-        prior is right. noise: (96,) standard normal. share: see ``numbers``."""
-        words: Words = quantised(self.numbers(code[None], told[None], noise[None], share=share))[0]
+        prior is right."""
+        words: Words = quantised(self.numbers(code[None], told[None]))[0]
         return words
 
     def decode(self, words: Words, told: Floats) -> Floats:

@@ -23,11 +23,15 @@ from incog.methods.looking import coarse
 from incog.perceive.embedder import SIZE
 from incog.types import Crops, Floats, Key
 
-TRIES = 16
+TRIES = 8
 """Codes of a person among which the one that is stored is chosen."""
 
-MOST_NOISE = 0.35
-"""Largest share of the variance of a person's code that is noise: more costs too much of the likeness."""
+_RESIDUE = (0.7, 1.0)
+"""How much of what did not show of a random code is added, least and most: with all of it a face is as much like its
+code as that of a random one, and less like the person."""
+
+_SHORTER = (1.083, 0.333)
+"""By how much the sum is shortened: 0.85 at the least and 0.75 at the most, so that it is as long as random codes."""
 
 _SPREADS = np.array([0.08, 0.7], np.float32)
 """Standard deviations of how conspicuous random codes are, see ``_conspicuous``."""
@@ -52,24 +56,38 @@ class Sights(Clearest):
 def inconspicuous(crop: Crops, pose: Floats, told: Floats, look: Floats) -> Words:
     """Return words of whoever is to be seen in a batch of one, (96,), that stand out as little as random ones do.
 
-    A face that was there comes out of the generator more like its code than one that was not, and codes of people are
-    further from the middle than drawn ones. So of several codes of the person, which differ by their noise, the one is
-    taken that is most like a random code in both.
+    The generator draws a person's code more exactly than a random one: of that a part never shows in the face. So what
+    did not show of random codes is added to the person's, and of several codes that are made so the one is taken whose
+    face is about as much like its code, and which is about as likely, as a random one.
     """
-    own, code, random = codes.load(), seeing.code_of(crop), noise()
-    aim = _conspicuous(random.integers(0, 2**BITS, own.size).astype(np.uint16), crop, pose, told, look)
-    shares = np.linspace(own.noise, max(own.noise, MOST_NOISE), TRIES)
-    tried = [own.encode(code, told, random.normal(size=own.size), share=share) for share in shares]
-    found = np.stack([_conspicuous(words, crop, pose, told, look) for words in tried])
-    return tried[int(np.square((found - aim) / _SPREADS).sum(1).argmin())]
+    own, random = codes.load(), noise()
+    person, pose = seeing.code_of(crop), halves(pose)
+    (expected,), _ = own.expected(told[None])
+    parts = np.linspace(*_RESIDUE, TRIES)
+    aims, tried, found = list[Floats](), list[Words](), list[Floats]()
+    for part in parts:
+        words = random.integers(0, 2**BITS, own.size).astype(np.uint16)
+        code, seen = _drawn(words, crop, pose, told, look)
+        aims.append(_conspicuous(words, code, seen))
+        left = person + part * (code - seen) - expected
+        # The sum is longer than a code should be.
+        mixed = expected + (_SHORTER[0] - _SHORTER[1] * part) * left
+        tried.append(own.encode(np.asarray(mixed, np.float32), told))
+        found.append(_conspicuous(tried[-1], *_drawn(tried[-1], crop, pose, told, look)))
+    aim = aims[int(random.integers(TRIES))]
+    return tried[int(np.square((np.stack(found) - aim) / _SPREADS).sum(1).argmin())]
 
 
-def _conspicuous(words: Words, crop: Crops, pose: Floats, told: Floats, look: Floats) -> Floats:
-    """Return of words, (96,), the cosine of the embeddings of the code and of its face, and the code's length."""
+def _drawn(words: Words, crop: Crops, pose: Floats, told: Floats, look: Floats) -> tuple[Floats, Floats]:
+    """Return the code of words, and that which is read of its face, (96,) each."""
     code = codes.load().decode(words, told)
-    pixels = face_of(crop, halves(pose), code, look)
-    both = np.stack([seeing.code_of(replace(crop, pixels=pixels[None])), code])
-    one, other = generated.shipped().prior.embedding(both)
+    pixels = face_of(crop, pose, code, look)
+    return code, seeing.code_of(replace(crop, pixels=pixels[None]))
+
+
+def _conspicuous(words: Words, code: Floats, seen: Floats) -> Floats:
+    """Return the cosine of the embeddings of a code and of its face, and the length of the code's numbers, (2,)."""
+    one, other = generated.shipped().prior.embedding(np.stack([code, seen]))
     return np.array([one @ other, np.linalg.norm(dequantised(words))], np.float32)
 
 

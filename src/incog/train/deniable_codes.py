@@ -235,7 +235,7 @@ def _reach(made: CodePrior, table: Table, usual: Sequence[str]) -> float:
         return 1.0
     codes, told = table.codes[rows], table.told[rows]
     noise = np.random.default_rng(0).normal(size=codes.shape)
-    return float(np.sqrt(np.square(made.numbers(codes, told, noise)).mean()))
+    return float(np.sqrt(np.square(made.numbers(made.noisy(codes, told, noise), told)).mean()))
 
 
 def _single(values: Doubles) -> Floats:
@@ -282,7 +282,8 @@ def measured(made: CodePrior, table: Table, seed: int = 1) -> dict[str, float]:
     the outer tenth; and how much of the codes' variance is expected by what is told."""
     rows = table.rows("test")
     codes, told = table.codes[rows], table.told[rows]
-    numbers = made.numbers(codes, told, np.random.default_rng(seed).normal(size=codes.shape))
+    noise = np.random.default_rng(seed).normal(size=codes.shape)
+    numbers = made.numbers(made.noisy(codes, told, noise), told)
     lengths = np.square(numbers).sum(1)
     words = quantised(numbers).astype(np.float64) / 2**BITS
     expected, _ = made.expected(told)
