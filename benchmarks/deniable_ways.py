@@ -28,9 +28,6 @@ from incog.perceive.recogniser import around_points
 from incog.train import deniable as fitting
 from incog.types import Crops, Face, Floats
 
-MOST = 400
-"""Held-out faces whose codes are read where nothing is said: each takes a second."""
-
 LEAST = -1e6
 """What an oracle says of a recovery that it cannot read."""
 
@@ -120,7 +117,7 @@ class Generated:
 
     def tables(self, sources: Mapping[str, Path], most: int | None = None) -> Codes:
         """See ``Way``."""
-        found = list(looks_of(sources, most or MOST))
+        found = list(looks_of(sources, most or 10**6))
         own = codes.load()
         told = np.stack([best.told for _, best in found])
         real = prior.dequantised(np.stack([best.code() for _, best in found]))

@@ -39,8 +39,8 @@ def ablations(results: dict[str, Any]) -> str:
         "## What parts of the transformer's recipe are for",
         f"The network that ships, trained on for {first['steps']} steps of {first['batch']} faces of {first['side']} "
         "px, once with all of its recipe and once more without each part, as in the ablations of Gu et al.; "
-        "critics and other rivals begin anew. So little teaching shows which way a part pulls, and not where a network would end "
-        "that never had it: that takes a GPU. "
+        "critics and other rivals begin anew. So little teaching shows which way a part pulls, and not where a "
+        "network would end that never had it: that takes a GPU. "
         f"{first['faces']} held-out faces of {first['people']} people, turned inside masks"
         + (
             f"; the network by `transformer-gu.toml` had {results[PUBLISHED]['steps']} steps in all, and turns whole "

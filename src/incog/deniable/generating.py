@@ -63,16 +63,19 @@ def inconspicuous(crop: Crops, pose: Floats, told: Floats, look: Floats) -> Word
     own, random = codes.load(), noise()
     person, pose = seeing.code_of(crop), halves(pose)
     (expected,), _ = own.expected(told[None])
-    parts = np.linspace(*_RESIDUE, TRIES)
-    aims, tried, found = list[Floats](), list[Words](), list[Floats]()
-    for part in parts:
+    aims, residues = list[Floats](), list[Floats]()
+    for _ in range(TRIES):
         words = random.integers(0, 2**BITS, own.size).astype(np.uint16)
         code, seen = _drawn(words, crop, pose, told, look)
         aims.append(_conspicuous(words, code, seen))
-        left = person + part * (code - seen) - expected
+        residues.append(code - seen)
+    tried, found = list[Words](), list[Floats]()
+    for number, part in enumerate(np.linspace(*_RESIDUE, TRIES)):
+        # Of two, the difference: what does not show has a mean, by which codes would be told.
+        residue = (residues[number] - residues[number - 1]) / np.sqrt(2)
         # The sum is longer than a code should be.
-        mixed = expected + (_SHORTER[0] - _SHORTER[1] * part) * left
-        tried.append(own.encode(np.asarray(mixed, np.float32), told))
+        left = (_SHORTER[0] - _SHORTER[1] * part) * (person + part * residue - expected)
+        tried.append(own.encode(np.asarray(expected + left, np.float32), told))
         found.append(_conspicuous(tried[-1], *_drawn(tried[-1], crop, pose, told, look)))
     aim = aims[int(random.integers(TRIES))]
     return tried[int(np.square((np.stack(found) - aim) / _SPREADS).sum(1).argmin())]
