@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from incog import subjects
+from incog.perceive.looks import HELD
 from incog.perceive.recogniser import CLEAR_SIZE, Recogniser
 from incog.types import Face, Frame, Layout, Track
 
@@ -43,3 +44,15 @@ def test_looks_are_taken_of_clear_frames_only(size: float) -> None:
     count = subjects.LOOKS if size >= CLEAR_SIZE else 0
     assert len(looked) == 2 * count
     assert {number: len(mine.vectors) for number, mine in found.items()} == {1: count, 2: count}
+
+
+def test_looks_of_a_person_are_the_mean_of_all_tracks() -> None:
+    def seen(*shares: float) -> subjects.Seen:
+        return subjects.Seen(looks=[np.full(9, share, np.float32) for share in shares])
+
+    found = subjects.mean_looks(
+        {1: 1, 2: 1, 3: 3}, {1: seen(0.1, 0.3), 2: seen(0.8), 3: seen(), 4: seen(0.5)}
+    )
+    assert set(found) == {1, 4}
+    np.testing.assert_allclose(found[1], np.full(HELD, 0.4), atol=1e-6)
+    np.testing.assert_allclose(found[4], np.full(HELD, 0.5), atol=1e-6)

@@ -19,7 +19,7 @@ from incog.media import open_source
 from incog.media.base import OutputOptions, Source
 from incog.media.files import pending
 from incog.methods.base import Claim, Method
-from incog.perceive.attributes import make_attributes
+from incog.perceive import attributes
 from incog.perception import Perception as Perception
 from incog.perception import Progress as Progress
 from incog.perception import silent as silent
@@ -27,7 +27,7 @@ from incog.perception import watched
 from incog.plan import Plan, PlanTrack, SourceRecord, Times, digest, tracks_of, unrolled, within
 from incog.report import ClaimReport, FileReport, Rescan, VaultReport
 from incog.rescan import Comparison
-from incog.subjects import RISK, Named, Subjects, clear_looks
+from incog.subjects import RISK, Named, Subjects, clear_looks, mean_looks
 from incog.types import Key, Track
 from incog.undoing import Changed, denied, hider_of, sealed
 from incog.vault import files as vault
@@ -301,14 +301,19 @@ def _subjects(
     risk: float,
     progress: Progress,
 ) -> Subjects:
-    """Return who the tracks are, as far as the method asks for it. risk: see ``incog.crowd.grouped``."""
-    if getattr(method, "identity", "track") != "stable" or (source.kind == "photo" and not named):
+    """Return who the tracks are, and how they look, as far as the method asks for it. risk: see
+    ``incog.crowd.grouped``."""
+    stable = getattr(method, "identity", "track") == "stable"
+    film = source.kind != "photo"
+    if not (stable and (film or named)) and not (film and attributes.NAME in method.needs):
         return Subjects()
     frames = watched(source, "telling apart", progress)
     tracks = tracks_of(plan.tracks)
-    looked = clear_looks(frames, tracks, perception.recogniser, attributes=make_attributes())
-    if not named:
-        return Subjects(crowd.joined(tracks, looked, perception.recogniser.calibration, risk=risk))
+    looked = clear_looks(frames, tracks, perception.recogniser, attributes=attributes.make_attributes())
+    if not (stable and named):
+        of = crowd.joined(tracks, looked, perception.recogniser.calibration, risk=risk) if stable else {}
+        # One frame may show somebody so that another gender or age is told: the clear ones are asked together.
+        return Subjects(of, looks=mean_looks(of, looked))
     return crowd.recognised(tracks, looked, named, secret, perception.recogniser.calibration, risk=risk)
 
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from incog import track
 from incog.perceive.attributes import OnnxAttributes
-from incog.perceive.looks import look_at
+from incog.perceive.looks import HELD, look_at
 from incog.perceive.recogniser import CLEAR_SIZE, Recogniser
 from incog.types import Floats, Frame, Key, Track
 
@@ -84,6 +86,19 @@ def clear_looks(
                     if attributes is not None:
                         found[item.id].looks.append(look_at(attributes, frame, sight.face))
     return found
+
+
+def mean_looks(of: Mapping[int, Hashable], seen: Mapping[int, Seen]) -> dict[Hashable, Floats]:
+    """Return how people look, (7,) float32 as in ``Subjects.looks``: the mean of the clear looks at all their tracks,
+    for those who have any. of: see ``Subjects``."""
+    rows: dict[Hashable, list[Floats]] = {}
+    for number, one in seen.items():
+        rows.setdefault(of.get(number, number), []).extend(one.looks)
+    return {
+        who: np.asarray(np.stack(looks).mean(0, np.float64)[:HELD], np.float32)
+        for who, looks in rows.items()
+        if looks
+    }
 
 
 def _best(item: Track) -> list[int]:

@@ -387,7 +387,7 @@ def test_there_and_back_on_the_command_line(
     )  # fmt: skip
     assert done.code == 0, done.err
     told = json.loads(report.read_text())["files"][0]
-    assert told["method"] == "appearance-replace"
+    assert told["method"] == "replace"
     assert told["vault"]["mode"] == "deniable"
     assert told["vault"]["status"] == "pseudonymised, not anonymous"
     assert any("each gives some face" in claim["statement"] for claim in told["claims"])
@@ -442,7 +442,7 @@ def test_there_and_back_on_the_command_line(
             ],
             "defaults",
         ),
-        (["--reversible", "deniable", "--passphrase-file", "PHRASE", "--set", "variety=0.5"], "defaults"),
+        (["--reversible", "deniable", "--passphrase-file", "PHRASE", "--set", "age=50"], "defaults"),
         (["--reversible", "both", "--passphrase-file", "PHRASE"], "exact"),
     ],
 )

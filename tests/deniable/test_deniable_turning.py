@@ -247,7 +247,7 @@ def test_people_share_a_key_and_tracks_of_others_do_not() -> None:
 
 def test_which_methods_go_deniably() -> None:
     assert check_method(Transformer()) == Transformer(identity="stable")
-    with pytest.raises(UsageError, match="appearance-replace, replace or transformer with deniable recovery"):
+    with pytest.raises(UsageError, match="replace, appearance-replace or transformer with deniable recovery"):
         check_method(make("blur", {}))
     assert undoing.RISK == 0.5
 

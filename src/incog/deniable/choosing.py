@@ -10,14 +10,14 @@ from incog.methods.base import Method
 from incog.methods.generated import Replace
 from incog.methods.transformer import Transformer
 
-METHOD: Final = AppearanceReplace.name
+METHOD: Final = Replace.name
 """The method that is taken where none is named."""
 
 
 def check_method(method: Method) -> AppearanceReplace | Replace | Transformer:
     """Return the method, with one face or key for each person, when its faces can be brought back deniably. Raises
     UsageError when they cannot."""
-    for kind in (AppearanceReplace, Replace, Transformer):
+    for kind in (Replace, AppearanceReplace, Transformer):
         if isinstance(method, kind):
             stable = kind(identity="stable")
             if method not in (stable, kind()):
@@ -26,5 +26,5 @@ def check_method(method: Method) -> AppearanceReplace | Replace | Transformer:
                     "one prior"
                 )
             return stable
-    known = f"{AppearanceReplace.name}, {Replace.name} or {Transformer.name} with deniable recovery"
+    known = f"{Replace.name}, {AppearanceReplace.name} or {Transformer.name} with deniable recovery"
     raise must_be("the method", known, method.name)
