@@ -11,7 +11,7 @@ from tables_finding import detector, leaks, photos, speed, steadiness
 from tables_gu import gu2020
 from tables_networks import attributes, landmarks, networks
 from tables_people import k_same, pseudonyms, strangers
-from tables_recovery import deniable, guesses, kdf, transformer
+from tables_recovery import deniable, guesses, kdf, many, transformer
 
 PAGE = common.ROOT / "docs" / "benchmarks.md"
 
@@ -28,6 +28,8 @@ SECTIONS = {
     "pseudonyms": pseudonyms,
     "strangers": strangers,
     "kdf": kdf,
+    "deniable-replace": deniable,
+    "deniable-many": many,
     "deniable": deniable,
     "transformer": transformer,
     "guesses": guesses,

@@ -63,12 +63,20 @@ def transformer(result: dict[str, Any]) -> str:
     return "\n\n".join(parts)
 
 
-def deniable(result: dict[str, Any]) -> str:
-    """Return the section on deniable recovery."""
-    judges = result["judges"]
+_TITLES = {
+    "replace": "## Deniable recovery",
+    "appearance-replace": "## Deniable recovery by the appearance model",
+}
 
-    def row(words: str, name: str, *, share: bool = True) -> list[str]:
-        return [words, *(f"{one[name]:.1%}" if share else f"{one[name]:.3f}" for one in judges.values())]
+
+def deniable(result: dict[str, Any]) -> str:
+    """Return the section on deniable recovery by a method."""
+    judges = result["judges"]
+    # Of a result from before there were two.
+    method = result.get("method", "appearance-replace")
+    plain = "the network's own picture of the person, without a cipher" if method == "replace" else (
+        "the whole model's own picture"
+    )  # fmt: skip
 
     def apart(words: str, found: dict[str, Any]) -> list[list[str]]:
         return [
@@ -76,30 +84,25 @@ def deniable(result: dict[str, Any]) -> str:
             for name, one in found.items()
         ]
 
-    codes, near = result["codes"], result["pictures"]
-    others = result["codes_of_others"]
+    near = result["pictures"]
+    rows = [
+        *apart("pictures, with the ranks above", result["told_apart_by_pictures"]),
+        *(apart("codes", result["codes"]["codes"]) if "codes" in result else []),
+        *(apart("persons", result["codes"]["persons"]) if "codes" in result else []),
+    ]
+    for name, one in result.get("codes_of_others", {}).items():
+        rows += apart(f"codes, {name}", one["codes"])
     parts = [
-        "## Deniable recovery",
-        f"{result['faces']} pictures of as many held-out people of LFW, hidden, coded as JPEG, and restored with the "
-        f"right key and with {result['wrong']} wrong ones; {result['unread']} more could not be read. Thresholds are "
-        "those at which one in a thousand pairs of pictures of different people is accepted. Pictures that are "
-        "compared here show the same pose, light, hair and background, which makes strangers alike. What it means is "
+        _TITLES[method],
+        f"{result['faces']} pictures of as many held-out people of LFW, hidden by `{method}`, coded as JPEG, and "
+        f"restored with the right key and with {result['wrong']} wrong ones; {result['unread']} more could not be "
+        "read. Thresholds are those at which one in a thousand pairs of pictures of different people is accepted. "
+        "Pictures that are compared here show the same pose, light, hair and background, which makes strangers alike. "
+        "What it means is "
         "in [Deniable recovery](deniable.md).",
-        table(
-            ["", *judges],
-            [
-                row("right recovery taken for the original", "right_is_original"),
-                row("the whole model's own picture taken for it", "full_is_original"),
-                row("mean cosine of right recovery and original", "right_cosine", share=False),
-                row("the same of the whole model's own picture", "full_cosine", share=False),
-                row("wrong recovery not taken for the original", "wrong_is_not_original"),
-                row("wrong recovery not taken for the shown face", "wrong_is_not_shown"),
-                row("shown face not taken for the original", "shown_is_not_original"),
-                row("two wrong recoveries not taken for each other", "wrong_is_not_another_wrong"),
-            ],
-        ),
+        table(["", *judges], _likeness(judges, plain)),
         f"Within the box of the mask, from the original: DSSIM {near['right_dssim']:.3f} and L1 {near['right_l1']:.3f} "
-        f"of right recoveries, {near['full_dssim']:.3f} and {near['full_l1']:.3f} of the whole model's own picture. "
+        f"of right recoveries, {near['full_dssim']:.3f} and {near['full_l1']:.3f} of {plain}. "
         "A face is found in "
         + ", ".join(f"{share:.1%} of the {name}" for name, share in result["detected"].items())
         + " pictures.",
@@ -110,18 +113,45 @@ def deniable(result: dict[str, Any]) -> str:
             [[name, f"{one['mean_rank']:.3f}", f"{one['p']:.2g}"] for name, one in result["ranks"].items()],
         ),
         "Classifiers that were trained on other people to tell right from wrong, half and half:",
-        table(
-            ["by", "classifier", "right", "sigmas above chance", "tested"],
-            [
-                *apart("codes", codes["codes"]),
-                *apart("persons", codes["persons"]),
-                *apart("pictures, with the ranks above", result["told_apart_by_pictures"]),
-                *(line for name, one in others.items() for line in apart(f"codes, {name}", one["codes"])),
-            ],
-        ),
+        table(["by", "classifier", "right", "sigmas above chance", "tested"], rows),
         origin(result),
     ]
     return "\n\n".join(parts)
+
+
+def _likeness(judges: dict[str, Any], plain: str) -> list[list[str]]:
+    def row(words: str, name: str, *, share: bool = True) -> list[str]:
+        return [words, *(f"{one[name]:.1%}" if share else f"{one[name]:.3f}" for one in judges.values())]
+
+    return [
+        row("right recovery taken for the original", "right_is_original"),
+        row(f"{plain} taken for it", "full_is_original"),
+        row("mean cosine of right recovery and original", "right_cosine", share=False),
+        row(f"the same of {plain}", "full_cosine", share=False),
+        row("wrong recovery not taken for the original", "wrong_is_not_original"),
+        row("wrong recovery not taken for the shown face", "wrong_is_not_shown"),
+        row("shown face not taken for the original", "shown_is_not_original"),
+        row("two wrong recoveries not taken for each other", "wrong_is_not_another_wrong"),
+    ]
+
+
+def many(result: dict[str, Any]) -> str:
+    """Return the section on many wrong passphrases of a few faces."""
+    judges = result["judges"]
+    rows = [
+        row for row in _likeness(judges, "the network's own picture") if row[0].startswith(("wrong", "two"))
+    ]
+    return "\n\n".join([
+        f"### {result['wrong']} wrong keys for each face",
+        f"The same for {result['faces']} faces with {result['wrong']} wrong keys each, "
+        f"{result['faces'] * result['wrong']:,} recoveries:",
+        table(["", *judges], rows),
+        table(
+            ["sorted by", "mean rank", "p"],
+            [[name, f"{one['mean_rank']:.3f}", f"{one['p']:.2g}"] for name, one in result["ranks"].items()],
+        ),
+        origin(result),
+    ])  # fmt: skip
 
 
 def kdf(result: dict[str, Any]) -> str:

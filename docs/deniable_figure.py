@@ -20,8 +20,8 @@ from incog.deniable import files, restoring
 from incog.deniable.coding import Deniable
 from incog.keys import Secret
 from incog.media import open_source
-from incog.methods.appearance import AppearanceReplace
 from incog.methods.base import Method
+from incog.methods.generated import Replace
 from incog.pipeline import Options, Perception
 from incog.types import Bytes
 from incog.vault.header import Cost
@@ -72,7 +72,7 @@ def main() -> None:
     """Draw the figure."""
     perception = Perception()
     with tempfile.TemporaryDirectory() as folder:
-        rows = [row_of(one, perception, Path(folder), AppearanceReplace()) for one in people()]
+        rows = [row_of(one, perception, Path(folder), Replace()) for one in people()]
     Image.fromarray(np.concatenate(rows)).save(PLACE, quality=88)
 
 

@@ -216,7 +216,7 @@ Reversible = Annotated[
         "--reversible",
         help="exact: one original (default). slots: several payloads of one size, of which some may be random bytes. "
         "deniable: no original; every passphrase brings some faces back, the right one about those that were there. "
-        "With the methods appearance-replace (default) and transformer.",
+        "With the methods replace (default), appearance-replace and transformer.",
     ),
 ]
 SlotCount = Annotated[
