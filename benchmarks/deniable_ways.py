@@ -9,24 +9,19 @@ from typing import Protocol
 
 import numpy as np
 
-from incog import compose, geometry
 from incog.appearance import model, painting, reading, texture
-from incog.data.faces import Sample, decode, split_of
-from incog.data.readers import read as read_sources
 from incog.deniable import codes, generating, hiding, prior, seeing, traits
 from incog.deniable.coding import Best, Clearest, CodeHider
 from incog.deniable.payload import Subject
 from incog.deniable.prior import Doubles, Words
-from incog.evaluate.samples import frame_of
 from incog.methods import generated
 from incog.methods.appearance import AppearanceReplace
 from incog.methods.base import Method
 from incog.methods.generated import Replace
 from incog.methods.looking import coarse, look_of
 from incog.perceive.hulls import make_hulls
-from incog.perceive.recogniser import around_points
 from incog.train import deniable as fitting
-from incog.types import Crops, Face, Floats
+from incog.types import Crops, Floats
 
 LEAST = -1e6
 """What an oracle says of a recovery that it cannot read."""
@@ -117,7 +112,7 @@ class Generated:
 
     def tables(self, sources: Mapping[str, Path], most: int | None = None) -> Codes:
         """See ``Way``."""
-        found = list(looks_of(sources, most or 10**6))
+        found = list(looks_of(sources, most))
         own = codes.load()
         told = np.stack([best.told for _, best in found])
         real = prior.dequantised(np.stack([best.code() for _, best in found]))
@@ -125,18 +120,12 @@ class Generated:
         return real, numbers, own.codes(real, told), own.codes(numbers, told), [who for who, _ in found]
 
 
-def looks_of(sources: Mapping[str, Path], most: int) -> Iterator[tuple[str, Best]]:
-    """Yield held-out faces that the generator can draw, at most so many, evenly, and who each is."""
-    hulls, known = make_hulls(), list[tuple[str, Sample]]()
-    for source, sample in read_sources(sources):
-        key = sample.identity or f"{source}/{sample.name}"
-        if sample.points is not None and not sample.fault and split_of(key) == "test":
-            known.append((key, sample))
-    for place in np.unique(np.linspace(0, len(known) - 1, min(most, len(known))).astype(int)):
-        key, sample = known[place]
-        face = around_points(Face((0, 0, 0, 0), points=sample.points))
-        frame = frame_of(decode(sample.read(), sample.name))
-        crop = compose.crop_of(frame, face, mask_scale=geometry.MASK_SCALE, hulls=hulls)
+def looks_of(sources: Mapping[str, Path], most: int | None) -> Iterator[tuple[str, Best]]:
+    """Yield held-out faces that the generator can draw, at most so many of each source, evenly, and who
+    each is."""
+    hulls = make_hulls()
+    for _, key, sample in fitting.evenly(sources, ["test"], most):
+        (crop,) = fitting.crops_of(sample, hulls, mirrored=False)
         if np.isfinite(crop.dense[0]).all():
             sights = generating.Sights({})
             sights.look(replace(crop, looks=look_of(crop)[None]), 1)

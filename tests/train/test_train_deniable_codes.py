@@ -116,7 +116,7 @@ def test_faces_are_read_as_they_are_when_hidden(
         *(("nasa", Sample(f"{who}.png", data.tobytes, who, points=collins.points)) for who in names.values()),
         ("nasa", Sample("bad.png", data.tobytes, "nobody", points=collins.points, fault="blurred")),
     ]
-    monkeypatch.setattr(fitting, "read_sources", lambda sources: iter(samples))
+    monkeypatch.setattr("incog.train.deniable.read_sources", lambda sources: iter(samples))
     table = fitting.gather({"nasa": Path("nowhere")}, mirrored=["nasa"])
     # Of people who are held out there are no mirror images.
     assert sorted(table.splits) == ["dev", "test", "train", "train"]

@@ -12,7 +12,7 @@ import hashlib
 import json
 import platform
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -34,7 +34,7 @@ from incog.methods.looking import look_of
 from incog.models import Card
 from incog.perceive.hulls import FaceHulls, make_hulls
 from incog.perceive.recogniser import around_points
-from incog.types import Face, Floats
+from incog.types import Crops, Face, Floats
 
 SHAPES = 16
 """Numbers of a code that are shape: those beyond move no point by a tenth of a pixel of a face of 128."""
@@ -71,21 +71,11 @@ class Table:
 def gather(sources: Mapping[str, Path], split: Split, *, mirrored: bool, most: int | None = None) -> Table:
     """Return the faces of a split that can be read. mirrored: and their mirror images. most: of each source, evenly."""
     own, hulls = model.load(), make_hulls()
-    parts: dict[str, list[tuple[str, Sample]]] = {}
-    for source, sample in read_sources(sources):
-        key = sample.identity or f"{source}/{sample.name}"
-        if sample.points is not None and not sample.fault and split_of(key) == split:
-            parts.setdefault(source, []).append((key, sample))
-    jobs = [
-        (source, *pairs[place])
-        for source, pairs in parts.items()
-        for place in np.unique(
-            np.linspace(0, len(pairs) - 1, min(most or len(pairs), len(pairs))).astype(int)
-        )
-    ]
     rows: list[tuple[str, str, Floats, Floats, Floats]] = []
     with ThreadPoolExecutor(workers()) as pool:
-        for found in pool.map(lambda job: list(_read(own, hulls, *job, mirrored=mirrored)), jobs):
+        for found in pool.map(
+            lambda job: list(_read(own, hulls, *job, mirrored=mirrored)), evenly(sources, [split], most)
+        ):
             rows += found
     if not rows:
         raise InputError("the data holds no faces that can be read")
@@ -97,13 +87,27 @@ def gather(sources: Mapping[str, Path], split: Split, *, mirrored: bool, most: i
     )  # fmt: skip
 
 
-def _outlines() -> int:
-    return len(painting.held_parts(outline=True)[0]) - len(painting.held_parts(outline=False)[0])
+def evenly(
+    sources: Mapping[str, Path], splits: Sequence[Split], most: int | None
+) -> list[tuple[str, str, Sample]]:
+    """Return the samples of splits whose points are known, with their source and who each shows, or its name. most: of
+    each source, evenly."""
+    parts: dict[str, list[tuple[str, Sample]]] = {}
+    for source, sample in read_sources(sources):
+        key = sample.identity or f"{source}/{sample.name}"
+        if sample.points is not None and not sample.fault and split_of(key) in splits:
+            parts.setdefault(source, []).append((key, sample))
+    return [
+        (source, *pairs[place])
+        for source, pairs in parts.items()
+        for place in np.unique(
+            np.linspace(0, len(pairs) - 1, min(most or len(pairs), len(pairs))).astype(int)
+        )
+    ]
 
 
-def _read(
-    own: Appearance, hulls: FaceHulls, source: str, key: str, sample: Sample, *, mirrored: bool
-) -> Iterator[tuple[str, str, Floats, Floats, Floats]]:
+def crops_of(sample: Sample, hulls: FaceHulls, *, mirrored: bool) -> Iterator[Crops]:
+    """Yield a face as it is cut out when it is hidden, (a batch of one), and its mirror image where that is wanted."""
     picture = decode(sample.read(), sample.name)
     assert sample.points is not None
     for turned in (False, True) if mirrored else (False,):
@@ -112,7 +116,17 @@ def _read(
             picture = np.ascontiguousarray(picture[:, ::-1])
             points = points[_MIRROR, :] * np.array([-1, 1], np.float32) + [picture.shape[1] - 1, 0]
         face = around_points(Face((0, 0, 0, 0), points=points.astype(np.float32)))
-        crop = compose.crop_of(frame_of(picture), face, mask_scale=geometry.MASK_SCALE, hulls=hulls)
+        yield compose.crop_of(frame_of(picture), face, mask_scale=geometry.MASK_SCALE, hulls=hulls)
+
+
+def _outlines() -> int:
+    return len(painting.held_parts(outline=True)[0]) - len(painting.held_parts(outline=False)[0])
+
+
+def _read(
+    own: Appearance, hulls: FaceHulls, source: str, key: str, sample: Sample, *, mirrored: bool
+) -> Iterator[tuple[str, str, Floats, Floats, Floats]]:
+    for crop in crops_of(sample, hulls, mirrored=mirrored):
         pixels, mask = crop.pixels[0], crop.masks[0]
         seen = reading.read(own, pixels, crop.dense[0])
         if seen is None:

@@ -23,21 +23,19 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from incog import compose, geometry, models
-from incog.data.faces import Sample, Split, decode, split_of, workers
-from incog.data.readers import read as read_sources
+from incog import models
+from incog.data.faces import Sample, Split, split_of, workers
 from incog.deniable import seeing
 from incog.deniable.codes import NAME, CodePrior
 from incog.deniable.flow import Doubles, Flow
 from incog.deniable.prior import BITS, quantised
 from incog.errors import InputError
-from incog.evaluate.samples import frame_of
 from incog.methods.generated import NETWORK
 from incog.methods.looking import look_of
 from incog.models import Card
 from incog.perceive.hulls import FaceHulls, make_hulls
-from incog.perceive.recogniser import around_points
-from incog.types import Face, Floats
+from incog.train.deniable import crops_of, evenly
+from incog.types import Floats
 
 LAYERS = 8
 WIDTH = 128
@@ -55,7 +53,6 @@ DECAY = 1e-2
 DROPOUT = 0.1
 
 _RIDGE = 3e-3
-_MIRROR = (1, 0, 2, 4, 3)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,18 +81,6 @@ def gather(
     """Return the faces of splits that the generator can draw. mirrored: sources whose pictures are turned over as well,
     but for those of people that are held out. most: of each source, evenly."""
     hulls = make_hulls()
-    parts: dict[str, list[tuple[str, Sample]]] = {}
-    for source, sample in read_sources(sources):
-        key = sample.identity or f"{source}/{sample.name}"
-        if sample.points is not None and not sample.fault and split_of(key) in splits:
-            parts.setdefault(source, []).append((key, sample))
-    jobs = [
-        (source, *pairs[place])
-        for source, pairs in parts.items()
-        for place in np.unique(
-            np.linspace(0, len(pairs) - 1, min(most or len(pairs), len(pairs))).astype(int)
-        )
-    ]
 
     def read(job: tuple[str, str, Sample]) -> list[tuple[str, Split, str, Floats, Floats]]:
         source, key, sample = job
@@ -104,7 +89,7 @@ def gather(
         return [(key, split, source, *found) for found in _read(sample, hulls, mirrored=both)]
 
     with ThreadPoolExecutor(workers()) as pool:
-        rows = [row for found in pool.map(read, jobs) for row in found]
+        rows = [row for found in pool.map(read, evenly(sources, splits, most)) for row in found]
     if not rows:
         raise InputError("the data holds no faces that can be drawn")
     people, parts_of, names, codes, told = zip(*rows, strict=True)
@@ -112,15 +97,7 @@ def gather(
 
 
 def _read(sample: Sample, hulls: FaceHulls, *, mirrored: bool) -> Iterator[tuple[Floats, Floats]]:
-    picture = decode(sample.read(), sample.name)
-    assert sample.points is not None
-    for turned in (False, True) if mirrored else (False,):
-        points = sample.points
-        if turned:
-            picture = np.ascontiguousarray(picture[:, ::-1])
-            points = points[_MIRROR, :] * np.array([-1, 1], np.float32) + [picture.shape[1] - 1, 0]
-        face = around_points(Face((0, 0, 0, 0), points=points.astype(np.float32)))
-        crop = compose.crop_of(frame_of(picture), face, mask_scale=geometry.MASK_SCALE, hulls=hulls)
+    for crop in crops_of(sample, hulls, mirrored=mirrored):
         pose = seeing.pose_of(crop)
         if pose is not None:
             yield seeing.code_of(crop), seeing.told_of(pose, look_of(crop))
