@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import inf
-from typing import ClassVar, Final
+from typing import Final
 
 import numpy as np
 
@@ -23,30 +23,33 @@ from incog.vault.stream import Passphrase
 CANDIDATES: Final = 24
 """Enciphered codes among which the shown face is chosen."""
 
-CLAIMS: Final = (
-    Claim(
-        "Whoever has the passphrase, or guesses it, sees about the face that was there.",
-        holds=False,
-        scope="the output with the codes that it carries",
-        conditions=("other claims hold for those who do not have it and cannot guess it",),
-    ),
-    Claim(
-        "Nothing is stored by which a passphrase could be checked: each gives some face.",
-        holds=True,
-        scope="each person of the output",
-        conditions=(
-            "nobody is hidden under the passphrase a second time, in this file or another",
-            "a face that the comparison with the original filled has no code",
+
+def claims_of(learns: str) -> tuple[Claim, ...]:
+    """Return what holds of hiding by codes. learns: what a program learns of each person, in words."""
+    return (
+        Claim(
+            "Whoever has the passphrase, or guesses it, sees about the face that was there.",
+            holds=False,
+            scope="the output with the codes that it carries",
+            conditions=("other claims hold for those who do not have it and cannot guess it",),
         ),
-    ),
-    Claim(
-        "A program can sort passphrases by the faces that they give: it learns two or three bits and more of each "
-        "person, and they add up.",
-        holds=False,
-        scope="each person of the output",
-        conditions=("the passphrase itself must be beyond guessing, as with a vault",),
-    ),
-)
+        Claim(
+            "Nothing is stored by which a passphrase could be checked: each gives some face.",
+            holds=True,
+            scope="each person of the output",
+            conditions=(
+                "nobody is hidden under the passphrase a second time, in this file or another",
+                "a face that the comparison with the original filled has no code",
+            ),
+        ),
+        Claim(
+            f"A program can sort passphrases by the faces that they give: it learns {learns} of each person, and they "
+            "add up.",
+            holds=False,
+            scope="each person of the output",
+            conditions=("the passphrase itself must be beyond guessing, as with a vault",),
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +105,6 @@ class Clearest(ABC):
 
 class CodeHider(Keeping):
     """Draws the people of the enciphered codes."""
-
-    also: ClassVar[tuple[Claim, ...]] = CLAIMS
 
     def __init__(
         self,

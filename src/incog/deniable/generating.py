@@ -11,13 +11,13 @@ import numpy as np
 
 from incog import points
 from incog.deniable import codes, payload, seeing
-from incog.deniable.coding import Best, Clearest, CodeHider, noise
+from incog.deniable.coding import Best, Clearest, CodeHider, claims_of, noise
 from incog.deniable.drawing import placing
 from incog.deniable.payload import Mode, halves
 from incog.deniable.prior import BITS, Words, dequantised
 from incog.deniable.seeing import Pose
 from incog.methods import generated
-from incog.methods.base import Rendered
+from incog.methods.base import Claim, Rendered
 from incog.methods.generated import Replace
 from incog.methods.looking import coarse
 from incog.perceive.embedder import SIZE
@@ -124,6 +124,7 @@ class FaceHider(CodeHider):
     weak: ClassVar[str] = Replace.weak
     needs: ClassVar[tuple[str, ...]] = (*Replace.needs, codes.NAME)
     mode: ClassVar[Mode] = payload.DRAWN
+    also: ClassVar[tuple[Claim, ...]] = claims_of("little")
 
     def chosen(self, words: Words, best: Best) -> int:
         """Return which of enciphered codes is the furthest from what is expected: nobody else is taken for it."""

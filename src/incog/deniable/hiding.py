@@ -12,13 +12,13 @@ from incog import points
 from incog.appearance import model, reading
 from incog.appearance.mesh import WIDTH
 from incog.deniable import payload, prior, traits
-from incog.deniable.coding import Best, Clearest, CodeHider, noise
+from incog.deniable.coding import Best, Clearest, CodeHider, claims_of, noise
 from incog.deniable.drawing import painted, placing
 from incog.deniable.payload import Mode, Subject, halves
 from incog.deniable.prior import Words
 from incog.deniable.traits import Person, Traits
 from incog.methods.appearance import AppearanceReplace
-from incog.methods.base import Rendered
+from incog.methods.base import Claim, Rendered
 from incog.types import Crops, Key
 
 EXAGGERATED = 1.5
@@ -70,6 +70,7 @@ class Hider(CodeHider):
     weak: ClassVar[str] = AppearanceReplace.weak
     needs: ClassVar[tuple[str, ...]] = (*AppearanceReplace.needs, prior.NAME)
     mode: ClassVar[Mode] = payload.CODES
+    also: ClassVar[tuple[Claim, ...]] = claims_of("two or three bits and more")
 
     def chosen(self, words: Words, best: Best) -> int:
         """Return which of enciphered codes shows the fewest oddities."""
