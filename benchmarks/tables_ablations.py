@@ -64,6 +64,8 @@ def ablations(results: dict[str, Any]) -> str:
             )
         )
     parts += _read(results)
+    if PUBLISHED in results and results[PUBLISHED]["right"]["dssim"]["value"] > 0.1:
+        parts.append(f"By {_WORDS[PUBLISHED]}, it has learnt little more than to blur so far.")
     missing = [words for name, words in _WORDS.items() if name not in results]
     if missing:
         parts.append("Not run: " + "; ".join(missing) + ".")
