@@ -74,9 +74,9 @@ def deniable(result: dict[str, Any]) -> str:
     judges = result["judges"]
     # Of a result from before there were two.
     method = result.get("method", "appearance-replace")
-    plain = "the network's own picture of the person, without a cipher" if method == "replace" else (
-        "the whole model's own picture"
-    )  # fmt: skip
+    plain = (
+        "the network's own picture of the person" if method == "replace" else "the whole model's own picture"
+    )
 
     def apart(words: str, found: dict[str, Any]) -> list[list[str]]:
         return [
