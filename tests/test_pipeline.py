@@ -5,9 +5,10 @@ from __future__ import annotations
 import itertools
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -22,8 +23,9 @@ from incog.media import open_source
 from incog.methods import METHODS, make
 from incog.pipeline import Options, Perception
 from incog.plan import Plan, PlanTrack
+from incog.subjects import Seen
 from incog.track import single
-from incog.types import Face, Frame, Layout
+from incog.types import Face, Frame, Layout, Track
 
 Picture = npt.NDArray[np.uint8]
 Decode = Callable[[Path], list[Picture]]
@@ -450,3 +452,38 @@ def test_a_method_too_weak_for_a_face_falls_back_and_says_so(
     report = pipeline.hide(photo, target, method, SECRET, perception, file_id=ID)
     assert (report.method, report.fallback, report.tracks) == ("pixelate", 1, 1)
     assert max(most_left(photo, target)) < 0.15
+
+
+@pytest.mark.parametrize(
+    ("method", "asked"), [("replace", True), ("appearance-replace", True), ("blur", False)]
+)
+def test_in_films_the_clear_looks_say_together_how_a_new_face_looks(
+    method: str,
+    asked: bool,
+    tmp_path: Path,
+    astronaut: Picture,
+    write_clip: Callable[..., Path],
+    perception: Perception,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = write_clip(tmp_path / "a.mp4", [astronaut] * 3)
+    looks = [np.full(9, share, np.float32) for share in (0.2, 0.6)]
+    told, drawn = [], []
+
+    def looked(frames: object, tracks: Sequence[Track], *_: object, **__: object) -> dict[int, Seen]:
+        told.append(len(tracks))
+        return {item.id: Seen(looks=looks) for item in tracks}
+
+    drawing = pipeline.Drawing
+
+    def kept(*given: Any, **more: Any) -> Any:
+        drawn.append(given[4])
+        return drawing(*given, **more)
+
+    monkeypatch.setattr(pipeline, "clear_looks", looked)
+    monkeypatch.setattr(pipeline, "Drawing", kept)
+    hide(path, tmp_path / "b.mp4", perception, method, options=Options(compare=False))
+    assert told == ([1] if asked else [])
+    for who in drawn:
+        assert (not who.of, not who.keys) == (True, True)
+        np.testing.assert_allclose(list(who.looks.values()), [np.full(7, 0.4)] if asked else [], atol=1e-6)
