@@ -307,7 +307,7 @@ def _subjects(
     film = source.kind != "photo"
     if not (stable and (film or named)) and not (film and attributes.NAME in method.needs):
         return Subjects()
-    frames = watched(source, "telling apart", progress)
+    frames = watched(source, "telling apart" if stable else "looking", progress)
     tracks = tracks_of(plan.tracks)
     looked = clear_looks(frames, tracks, perception.recogniser, attributes=attributes.make_attributes())
     if not (stable and named):

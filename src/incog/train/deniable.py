@@ -255,13 +255,18 @@ def measured(made: Prior, table: Table) -> dict[str, float]:
     told = table.noisy(1)
     textures = made.slopes.shape[1] - made.shapes
     numbers = made.numbers(np.concatenate([table.shapes, table.textures[:, -textures:]], 1), told)
-    lengths = np.square(numbers).sum(1)
+    return normality(numbers)
+
+
+def normality(numbers: Doubles) -> dict[str, float]:
+    """Return how near numbers of held-out people, (N, D), are to standard normal: see ``measured``."""
+    lengths, size = np.square(numbers).sum(1), numbers.shape[1]
     words = prior.quantised(numbers).astype(np.float64) / 2**prior.BITS
     return {
         "test_faces": float(len(numbers)),
         "variance": round(float(numbers.var()), 3),
-        "length": round(float(lengths.mean() / made.size), 3),
-        "length_spread": round(float(lengths.std() / np.sqrt(2 * made.size)), 3),
+        "length": round(float(lengths.mean() / size), 3),
+        "length_spread": round(float(lengths.std() / np.sqrt(2 * size)), 3),
         "outer_tenth": round(float(((words < 0.05) | (words >= 0.95)).mean()), 4),
     }
 

@@ -2,7 +2,8 @@
 
 ``python -m incog.train.deniable_codes --data NAME=PATH ... --models FOLDER`` takes pictures with their surroundings
 through the package's own networks as ``incog hide`` does, those of ``--mirrored`` sources turned over as well, and
-learns a flow by PyTorch. What is read of the pictures is kept with ``--kept FILE``, for another try.
+learns a flow by PyTorch. What ships had ``--mirrored lfw --usual lfw``. What is read of the pictures is kept with
+``--kept FILE``, for another try.
 """
 
 from __future__ import annotations
@@ -28,13 +29,13 @@ from incog.data.faces import Sample, Split, split_of, workers
 from incog.deniable import seeing
 from incog.deniable.codes import NAME, CodePrior
 from incog.deniable.flow import Doubles, Flow
-from incog.deniable.prior import BITS, quantised
+from incog.deniable.prior import BITS
 from incog.errors import InputError
 from incog.methods.generated import NETWORK
 from incog.methods.looking import look_of
 from incog.models import Card
 from incog.perceive.hulls import FaceHulls, make_hulls
-from incog.train.deniable import crops_of, evenly
+from incog.train.deniable import crops_of, evenly, normality
 from incog.types import Floats
 
 LAYERS = 8
@@ -261,16 +262,9 @@ def measured(made: CodePrior, table: Table, seed: int = 1) -> dict[str, float]:
     codes, told = table.codes[rows], table.told[rows]
     noise = np.random.default_rng(seed).normal(size=codes.shape)
     numbers = made.numbers(made.noisy(codes, told, noise), told)
-    lengths = np.square(numbers).sum(1)
-    words = quantised(numbers).astype(np.float64) / 2**BITS
     expected, _ = made.expected(told)
     left = np.square(codes - expected).sum() / np.square(codes - codes.mean(0)).sum()
-    return {
-        "test_faces": float(len(numbers)),
-        "variance": round(float(numbers.var()), 3),
-        "length": round(float(lengths.mean() / made.size), 3),
-        "length_spread": round(float(lengths.std() / np.sqrt(2 * made.size)), 3),
-        "outer_tenth": round(float(((words < 0.05) | (words >= 0.95)).mean()), 4),
+    return normality(numbers) | {
         "expected": round(float(1 - left), 3),
     }
 
